@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The structures that the parts of dm-crypt-async share, who may touch what and when, and the
+ * functions that cross files, sectioned by the file that holds them. Calls go down only:
+ *
+ *	target -> table, key, io
+ *	io -> crypt, pages, dispatch
+ *	crypt -> cipher, iv
+ *	key -> cipher
+ *
+ * and up only when something completes. "Sector" is always 512 bytes; a "unit" is one encryption
+ * sector (sector_size: 512 to 4096 bytes), which has one IV and takes one crypto request.
+ * docs/design.md has the words and the pictures.
+ */
+#ifndef DM_CRYPT_ASYNC_H
+#define DM_CRYPT_ASYNC_H
+
+#include <linux/atomic.h>
+#include <linux/bio.h>
+#include <linux/blk_types.h>
+#include <linux/device-mapper.h>
+#include <linux/mempool.h>
+#include <linux/percpu.h>
+#include <linux/scatterlist.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+#include <crypto/skcipher.h>
+
+#define CA_NAME			"crypt-async"
+#define CA_VERSION_MAJOR	0
+#define CA_VERSION_MINOR	1
+#define CA_VERSION_PATCH	0
+#define CA_VERSION		__stringify(CA_VERSION_MAJOR) "." \
+				__stringify(CA_VERSION_MINOR) "." \
+				__stringify(CA_VERSION_PATCH)
+
+#define CA_MAX_UNIT		4096	/* bytes; a page at most, so a unit lies in one bounce page */
+#define CA_MAX_KEYS		64	/* keys of one device, a power of two */
+
+/*
+ * A unit whose memory comes in more pieces than this is refused. Block layer users give pieces of
+ * at least 512 bytes, of which a unit has eight at most; one more for a piece that starts within
+ * a sector.
+ */
+#define CA_UNIT_PIECES		9
+
+struct ca_device;
+struct ca_request;
+struct dm_crypt_io;
+
+/* ------------------------------------------------------------------ cipher */
+
+/**
+ * struct ca_iv_ops - one IV generator
+ * @name: as in the table line, between the mode and the options
+ * @init: checks the options and the cipher it is used with; @opts is NULL where the table line
+ *	has none.
+ *	Return: NULL or what is wrong, for the user
+ * @generate: writes the IV of a unit; @sector is the unit's first sector plus iv_offset, in units
+ *	if iv_large_sectors
+ *
+ * Formats: Documentation/admin-guide/device-mapper/dm-crypt.rst. None of the operations is NULL.
+ */
+struct ca_iv_ops {
+	const char *name;
+	const char *(*init)(struct ca_device *ca, const char *opts);
+	void (*generate)(const struct ca_device *ca, u8 *iv, u64 sector);
+};
+
+/**
+ * struct ca_cipher - the transforms of a device and the layout of their requests; immutable after
+ * ctr, but for the key
+ * @tfms: @tfm_count transforms, unit n takes number n modulo @tfm_count
+ * @tfm_count: a power of two
+ * @may_be_async: the transforms are marked asynchronous; what a request really did decides
+ * @key_size: bytes of the whole key, all transforms together
+ * @key: the raw key, kept for the status line (show_keys) alone
+ * @spec: the first argument of the table line, as it was given
+ * @iv_size: bytes, 0 for a cipher without IV
+ * @iv_align: of the IV's address, minus one
+ * @request_size: bytes of a &struct ca_request with everything that follows it
+ * @iv_ops: the IV generator; the one that does nothing for a cipher without IV
+ * @benbi_shift: log2 of blocks in a sector, for the benbi generator
+ */
+struct ca_cipher {
+	struct crypto_skcipher **tfms;
+	unsigned int tfm_count;
+	bool may_be_async;
+	unsigned int key_size;
+	u8 *key;
+	char *spec;
+	unsigned int iv_size;
+	unsigned int iv_align;
+	unsigned int request_size;
+	const struct ca_iv_ops *iv_ops;
+	unsigned int benbi_shift;
+};
+
+/**
+ * struct ca_request - one request to the crypto driver, for one unit
+ * @io: the fragment that the unit belongs to
+ * @in: the unit's source
+ * @out: the unit's destination; unused when it is converted in place
+ * @tail: the IV and the struct skcipher_request with the driver's context, as ca_request_iv() and
+ *	ca_request_skcipher() find them
+ *
+ * While the driver owns the request (-EINPROGRESS or -EBUSY was returned, the result has not
+ * come) nobody else reads, reuses or frees it.
+ */
+struct ca_request {
+	struct dm_crypt_io *io;
+	struct scatterlist in[CA_UNIT_PIECES];
+	struct scatterlist out[CA_UNIT_PIECES];
+	u8 tail[];
+};
+
+static inline u8 *ca_request_iv(const struct ca_cipher *cipher, struct ca_request *r)
+{
+	return PTR_ALIGN(&r->tail[0], cipher->iv_align + 1);
+}
+
+static inline struct skcipher_request *ca_request_skcipher(const struct ca_cipher *cipher,
+							    struct ca_request *r)
+{
+	return (void *)PTR_ALIGN(ca_request_iv(cipher, r) + cipher->iv_size, CRYPTO_MINALIGN);
+}
+
+const char *ca_cipher_init(struct ca_device *ca, const char *spec, int *err);
+void ca_cipher_exit(struct ca_cipher *cipher);
+int ca_cipher_set_key(struct ca_cipher *cipher);
+const char *ca_cipher_driver(const struct ca_cipher *cipher);
+
+const char *ca_iv_init(struct ca_device *ca, const char *mode, const char *opts);
+
+/* ------------------------------------------------------------------- stats */
+
+/* What is counted, per CPU; names in ca_stat_names[] of stats.c. */
+enum ca_stat {
+	CA_STAT_READS,		/* base bios */
+	CA_STAT_WRITES,
+	CA_STAT_FRAGMENTS,	/* dm_crypt_ios converted, the base ios included */
+	CA_STAT_INLINE,		/* fragments converted where they were cut */
+	CA_STAT_QUEUED,		/* fragments converted by a worker */
+	CA_STAT_PARKED,		/* times that a fragment waited for the crypto driver */
+	CA_STAT_RESUMED,
+	CA_STAT_TRIMMED,	/* write fragments that got fewer pages than they wanted */
+	CA_STAT_WAITED,		/* cutters that had to be handed to a worker, for memory */
+	CA_STAT_REFUSED,	/* requests that the crypto driver failed */
+	CA_STAT_ERRORS,		/* base bios ended with an error */
+	CA_STAT_COUNT
+};
+
+struct ca_stats {
+	u64 value[CA_STAT_COUNT];
+};
+
+#define ca_count(ca, what) this_cpu_inc((ca)->stats->value[what])
+
+u64 ca_stats_sum(const struct ca_device *ca, enum ca_stat what);
+unsigned int ca_stats_emit(const struct ca_device *ca, char *result, unsigned int maxlen);
+
+/* ------------------------------------------------------------------- table */
+
+/*
+ * The user's options, as bits of ca_device.options. What the run time wants to remember goes
+ * elsewhere.
+ */
+enum ca_option {
+	CA_OPT_ALLOW_DISCARDS,
+	CA_OPT_SAME_CPU_CRYPT,
+	CA_OPT_HIGH_PRIORITY,
+	CA_OPT_SUBMIT_FROM_CRYPT_CPUS,
+	CA_OPT_NO_READ_WORKQUEUE,
+	CA_OPT_NO_WRITE_WORKQUEUE,
+	CA_OPT_SECTOR_SIZE,
+	CA_OPT_IV_LARGE_SECTORS,
+};
+
+/**
+ * struct ca_device - a target: one line of a mapped device's table
+ *
+ * Immutable after ctr, read without a lock:
+ * @ti: the device-mapper's side of it
+ * @dev: the device below
+ * @start: where the data begins on it, in sectors
+ * @iv_offset: added to the sector number before an IV is made, in sectors
+ * @options: bits of enum ca_option
+ * @unit_size: bytes
+ * @unit_shift: log2 of sectors in a unit
+ * @cipher: transforms and key
+ * @fragment_bytes: the most that one fragment converts, a multiple of the unit size
+ * @page_limit: bounce pages that this device takes from the allocator at most; its reserve comes
+ *	on top
+ *
+ * Safe for any context by themselves:
+ * @bios: clones
+ * @fragments: dm_crypt_ios beyond the base ios
+ * @pages: bounce pages; in order behind @bios behind @fragments (see io.c on waiting)
+ * @pages_used: bounce pages taken from the allocator
+ * @cut_wq: cutters; these may wait for any of the above
+ * @io_wq: everything that a fragment needs to come to its end; never waits for any of the above
+ * @stats: counters
+ */
+struct ca_device {
+	struct dm_target *ti;
+	struct dm_dev *dev;
+	sector_t start;
+	u64 iv_offset;
+	unsigned long options;
+	unsigned int unit_size;
+	unsigned int unit_shift;
+	struct ca_cipher cipher;
+	unsigned int fragment_bytes;
+	unsigned int page_limit;
+
+	struct bio_set bios;
+	mempool_t fragments;
+	mempool_t pages;
+	atomic_t pages_used;
+	struct workqueue_struct *cut_wq;
+	struct workqueue_struct *io_wq;
+	struct ca_stats __percpu *stats;
+};
+
+static inline bool ca_has(const struct ca_device *ca, enum ca_option option)
+{
+	return ca->options & BIT(option);
+}
+
+const char *ca_table_options(struct ca_device *ca, struct dm_arg_set *as);
+unsigned int ca_table_emit(const struct ca_device *ca, char *result, unsigned int maxlen);
+
+/* --------------------------------------------------------------------- key */
+
+const char *ca_key_load(struct ca_cipher *cipher, const char *hex, int *err);
+void ca_key_wipe(struct ca_cipher *cipher);
+unsigned int ca_key_emit(const struct ca_cipher *cipher, char *result, unsigned int maxlen);
+
+/* ------------------------------------------------------------------- crypt */
+
+/* Whether a fragment's converter is at work, as convert_context.run. */
+enum ca_run {
+	CA_RUNNING,	/* it is, or is about to be */
+	CA_KICKED,	/* it is, and what it may come to wait for has already happened */
+	CA_PARKED,	/* nobody is; the one who moves it to CA_RUNNING queues the fragment */
+};
+
+/**
+ * struct convert_context - where a conversion stands; each fragment has its own, never two share
+ * one
+ *
+ * Owned by the converter, the one thread that is in ca_convert(); passed on through @run:
+ * @bio_in: where the source's memory is listed
+ * @bio_out: where the destination's is; the same bio when converting in place
+ * @in: position and rest in @bio_in
+ * @out: position in @bio_out
+ * @sector: of the next unit, plus iv_offset
+ * @settled: requests that the converter itself knows to be over, not yet taken off @pending
+ *
+ * Shared with the crypto driver's callbacks:
+ * @pending: one for the converter and one for each unit of the fragment that is not over. Set
+ *	once, before the first request, so that a request costs no atomic operation unless its
+ *	callback comes. Who takes it to zero ends the conversion, and nobody else touches the
+ *	fragment any more.
+ * @run: see enum ca_run
+ * @awaited: the request that the converter submitted last, or the built-in one when it waits for
+ *	that; what happens to it resumes a parked fragment
+ * @own_busy: the request that is built into the fragment is with the driver
+ * @error: the first error of this fragment, as a negative errno
+ */
+struct convert_context {
+	struct bio *bio_in;
+	struct bio *bio_out;
+	struct bvec_iter in;
+	struct bvec_iter out;
+	u64 sector;
+	unsigned int settled;
+
+	atomic_t pending;
+	atomic_t run;
+	struct ca_request *awaited;
+	unsigned long own_busy;
+	int error;
+};
+
+bool ca_convert(struct dm_crypt_io *io, bool may_sleep);
+void ca_convert_init(struct dm_crypt_io *io, struct bio *bio_in, struct bvec_iter in,
+		     struct bio *bio_out, struct bvec_iter out);
+
+/* ---------------------------------------------------------------------- io */
+
+/*
+ * What a fragment is doing. io.c has the list of legal moves.
+ *
+ * CA_NEW:	nothing has been cut for it; owns nothing
+ * CA_READING:	(read base only) its clone is with the device below
+ * CA_READ:	(read base only) the ciphertext is in the base bio, nobody converts it yet
+ * CA_CUT:	it has its part of the base bio and, if a write, its clone with pages for all of
+ *	that part
+ * CA_CONVERTING: a thread is in ca_convert(), or all of its requests are with the crypto driver
+ * CA_PARKING:	it waits for the crypto driver; no thread is in ca_convert()
+ * CA_CONVERTED: (write only) no request is with the driver, the clone holds the ciphertext
+ * CA_WRITING:	(write only) its clone is with the device below
+ * CA_ENDED:	it owns nothing but its reference on the base
+ */
+enum ca_state {
+	CA_NEW,
+	CA_READING,
+	CA_READ,
+	CA_CUT,
+	CA_CONVERTING,
+	CA_PARKING,
+	CA_CONVERTED,
+	CA_WRITING,
+	CA_ENDED,
+	CA_STATES
+};
+
+/**
+ * struct dm_crypt_io - a fragment: one contiguous part of a base bio on its way through the cipher
+ *
+ * The base io lives in the base bio's per-bio data, has no @base_io, and is the first fragment of
+ * its bio. Further ones come from ca_device.fragments.
+ *
+ * Set when it is cut, then constant:
+ * @ca: the device
+ * @base_io: the base io, NULL in the base io itself
+ * @base_bio: what the block layer gave to map
+ * @sector: where this part begins, relative to the target, in sectors
+ * @clone: the write clone with its bounce pages, or the read clone; NULL where there is none
+ *
+ * Owned by whoever moves the fragment on:
+ * @state: see enum ca_state
+ * @work: continues the fragment on io_wq, from @state
+ * @ctx: the conversion; see there for who owns what
+ *
+ * In the base io only:
+ * @cut_work: continues the cutter on cut_wq
+ * @rest: what has not been cut off the base bio yet; owned by the cutter
+ * @rest_sector: where @rest begins; owned by the cutter
+ * @started: the base io is in use as the first fragment; owned by the cutter
+ * @refs: one for the cutter and one for each fragment in flight, the base io as the first of them
+ *	included. It holds the base bio: who drops the last one ends that bio, and with it the
+ *	base io's memory is gone.
+ * @status: the first error of any fragment. Written before the writer's reference is dropped,
+ *	read after the last one was.
+ *
+ * @own: the request that every fragment can count on; last, since its size depends on the cipher
+ */
+struct dm_crypt_io {
+	struct ca_device *ca;
+	struct dm_crypt_io *base_io;
+	struct bio *base_bio;
+	sector_t sector;
+	struct bio *clone;
+
+	enum ca_state state;
+	struct work_struct work;
+	struct convert_context ctx;
+
+	struct work_struct cut_work;
+	struct bvec_iter rest;
+	sector_t rest_sector;
+	bool started;
+	atomic_t refs;
+	blk_status_t status;
+
+	struct ca_request own;
+};
+
+static inline struct dm_crypt_io *ca_base(struct dm_crypt_io *io)
+{
+	return io->base_io ? io->base_io : io;
+}
+
+int ca_io_init(struct ca_device *ca);
+void ca_io_exit(struct ca_device *ca);
+void ca_io_map(struct ca_device *ca, struct bio *bio);
+void ca_io_move(struct dm_crypt_io *io, enum ca_state to);
+void ca_io_converted(struct dm_crypt_io *io);
+
+/* ------------------------------------------------------------------- pages */
+
+int ca_pages_init(struct ca_device *ca);
+void ca_pages_exit(struct ca_device *ca);
+bool ca_pages_fill(struct ca_device *ca, struct bio *clone, unsigned int bytes, bool may_wait);
+void ca_pages_free(struct ca_device *ca, struct bio *clone, bool clear);
+
+/* ---------------------------------------------------------------- dispatch */
+
+/* Who asks where work should run: what the caller knows, no guesses. */
+enum ca_caller {
+	CA_FROM_MAP,		/* below submit_bio: a task, must not wait for pools */
+	CA_FROM_CUTTER,		/* a cutter's worker: may sleep */
+	CA_FROM_ENDIO,		/* the device below has answered: any context */
+};
+
+enum ca_place {
+	CA_INLINE,	/* here and now */
+	CA_QUEUE,	/* by a worker of io_wq */
+};
+
+/**
+ * struct ca_choice - all that decides where a fragment is converted
+ * @caller: the context
+ * @bytes: size of the fragment
+ * @last: nothing of the base bio is left to cut after it
+ * @may_be_async: the cipher's transforms may answer later
+ */
+struct ca_choice {
+	enum ca_caller caller;
+	unsigned int bytes;
+	bool last;
+	bool may_be_async;
+};
+
+enum ca_place ca_choose(const struct ca_choice *choice);
+int ca_dispatch_init(struct ca_device *ca);
+void ca_dispatch_exit(struct ca_device *ca);
+void ca_queue_cutter(struct dm_crypt_io *base);
+void ca_queue_fragment(struct dm_crypt_io *io);
+
+#endif /* DM_CRYPT_ASYNC_H */

@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Base bios and their fragments, from map to bio_endio.
+ *
+ * A write:  cut -> convert into bounce pages -> write the clone -> end; for each fragment, all in
+ * flight A read:   read into the base bio -> cut -> convert in place -> end;   at once
+ *
+ * The base io is the first fragment. Its reference count holds the base bio: one for the cutter,
+ * one for each fragment in flight. Who drops the last reference ends the base bio with the first
+ * error.
+ *
+ * Waiting. A write's fragment needs, in this order: its object (but for the base io), a clone
+ * bio, at least one bounce page. The cutter sleeps for one of these only on cut_wq, and only
+ * while it holds nothing that comes later. What it waits for is held by fragments that have all
+ * they need, or by cutters that wait for something later in the order; a fragment that has all it
+ * needs ends on its own. More pages than one are taken only if they are at hand: the fragment is
+ * trimmed to what it got. Below map nothing sleeps, since bios submitted there wait on
+ * current->bio_list for map to return: at the first miss the rest goes to cut_wq.
+ */
+#include "dm-crypt-async.h"
+
+#include <linux/moduleparam.h>
+#include <linux/slab.h>
+
+/* A read's fragments, the base io included. */
+#define MAX_READ_PARTS	16
+
+static unsigned int fragment_kib = 128;
+module_param(fragment_kib, uint, 0644);
+MODULE_PARM_DESC(fragment_kib, "Most that a fragment of a new device converts, in KiB, 4 to 1024");
+
+static unsigned int pool_reserve = 16;
+module_param(pool_reserve, uint, 0644);
+MODULE_PARM_DESC(pool_reserve, "Fragments and clones that a new device has in reserve, at least 1");
+
+#ifdef CA_DEBUG
+/* The legal moves: from the row's state to any state in its mask. */
+static const unsigned int moves[CA_STATES] = {
+	[CA_NEW]	= BIT(CA_READING) | BIT(CA_CUT),
+	[CA_READING]	= BIT(CA_READ) | BIT(CA_ENDED),
+	[CA_READ]	= BIT(CA_CUT),
+	[CA_CUT]	= BIT(CA_CONVERTING),
+	[CA_CONVERTING]	= BIT(CA_PARKING) | BIT(CA_CONVERTED) | BIT(CA_ENDED),
+	[CA_PARKING]	= BIT(CA_CONVERTING),
+	[CA_CONVERTED]	= BIT(CA_WRITING),
+	[CA_WRITING]	= BIT(CA_ENDED),
+};
+#endif
+
+/**
+ * ca_io_move() - brings a fragment into its next state
+ * @io: the fragment, owned by the caller
+ * @to: the state; a move that is not in the list is a bug, which DEBUG=1 reports
+ *
+ * Context: Any.
+ */
+void ca_io_move(struct dm_crypt_io *io, enum ca_state to)
+{
+#ifdef CA_DEBUG
+	WARN_ONCE(!(moves[io->state] & BIT(to)), "fragment moves from %d to %d", io->state, to);
+#endif
+	io->state = to;
+}
+
+static unsigned int io_size(const struct ca_device *ca)
+{
+	return ALIGN(offsetof(struct dm_crypt_io, own) + ca->cipher.request_size,
+		     ARCH_KMALLOC_MINALIGN);
+}
+
+/* ---------------------------------------------------------------- references and ends */
+
+/* Drops a reference on the base. Nobody touches the base io after its last one. */
+static void put_base(struct dm_crypt_io *base)
+{
+	struct bio *bio = base->base_bio;
+
+	if (!atomic_dec_and_test(&base->refs))
+		return;
+	if (base->status)
+		ca_count(base->ca, CA_STAT_ERRORS);
+	bio->bi_status = base->status;
+	bio_endio(bio);
+}
+
+/* The fragment owns nothing any more but its reference on the base, which goes now. */
+static void end_fragment(struct dm_crypt_io *io, blk_status_t status)
+{
+	struct dm_crypt_io *base = ca_base(io);
+
+	if (status)
+		cmpxchg(&base->status, BLK_STS_OK, status);
+	ca_io_move(io, CA_ENDED);
+	if (io != base)
+		mempool_free(io, &io->ca->fragments);
+	put_base(base);
+}
+
+static void put_write_clone(struct dm_crypt_io *io, bool clear)
+{
+	ca_pages_free(io->ca, io->clone, clear);
+	bio_put(io->clone);
+	io->clone = NULL;
+}
+
+static void finish_write(struct bio *clone)
+{
+	struct dm_crypt_io *io = clone->bi_private;
+	blk_status_t status = clone->bi_status;
+
+	put_write_clone(io, false);
+	end_fragment(io, status);
+}
+
+static void start_write(struct dm_crypt_io *io)
+{
+	ca_io_move(io, CA_WRITING);
+	dm_submit_bio_remap(io->base_bio, io->clone);
+}
+
+/* ------------------------------------------------------------------------- conversion */
+
+/* @in_task: the caller may submit bios */
+static void finish_conversion(struct dm_crypt_io *io, bool in_task)
+{
+	if (io->ctx.error) {
+		if (io->clone)
+			put_write_clone(io, true);
+		end_fragment(io, BLK_STS_IOERR);
+	} else if (!io->clone) {
+		end_fragment(io, BLK_STS_OK);
+	} else {
+		ca_io_move(io, CA_CONVERTED);
+		if (in_task)
+			start_write(io);
+		else
+			ca_queue_fragment(io);
+	}
+}
+
+/**
+ * ca_io_converted() - goes on with a fragment whose last request the crypto driver has answered
+ * @io: the fragment
+ *
+ * Context: Any.
+ */
+void ca_io_converted(struct dm_crypt_io *io)
+{
+	finish_conversion(io, false);
+}
+
+static void start_conversion(struct dm_crypt_io *io, bool may_sleep)
+{
+	if (ca_convert(io, may_sleep))
+		finish_conversion(io, true);
+}
+
+/* ---------------------------------------------------------------------------- cutting */
+
+static void fragment_work(struct work_struct *work);
+static void cutter_work(struct work_struct *work);
+
+static void init_io(struct dm_crypt_io *io, struct ca_device *ca, struct dm_crypt_io *base,
+		    struct bio *base_bio)
+{
+	io->ca = ca;
+	io->base_io = base;
+	io->base_bio = base_bio;
+	io->clone = NULL;
+	io->state = CA_NEW;
+	INIT_WORK(&io->work, fragment_work);
+}
+
+/*
+ * Cuts @bytes off the rest of the base bio. The fragment holds the base from here on. @out_bio is
+ * where the result goes: the fragment's clone, or the base bio itself.
+ */
+static void take_part(struct dm_crypt_io *io, unsigned int bytes, struct bio *out_bio)
+{
+	struct dm_crypt_io *base = ca_base(io);
+	struct bvec_iter part = base->rest;
+
+	part.bi_size = bytes;
+	io->sector = base->rest_sector;
+	atomic_inc(&base->refs);
+	ca_convert_init(io, base->base_bio, part, out_bio,
+			out_bio == base->base_bio ? part : out_bio->bi_iter);
+	bio_advance_iter(base->base_bio, &base->rest, bytes);
+	base->rest_sector += bytes >> SECTOR_SHIFT;
+	ca_io_move(io, CA_CUT);
+	ca_count(io->ca, CA_STAT_FRAGMENTS);
+}
+
+static struct dm_crypt_io *alloc_fragment(struct dm_crypt_io *base, gfp_t gfp)
+{
+	struct dm_crypt_io *io = mempool_alloc(&base->ca->fragments, gfp);
+
+	if (io)
+		init_io(io, base->ca, base, base->base_bio);
+	return io;
+}
+
+/* A bio for the ciphertext of the next part of the base bio, without pages. */
+static struct bio *alloc_write_clone(struct dm_crypt_io *base, unsigned int bytes, gfp_t gfp)
+{
+	struct ca_device *ca = base->ca;
+	struct bio *bio = base->base_bio;
+	struct bio *clone;
+
+	clone = bio_alloc_bioset(ca->dev->bdev, DIV_ROUND_UP(bytes, PAGE_SIZE), bio->bi_opf, gfp,
+				 &ca->bios);
+	if (!clone)
+		return NULL;
+	clone->bi_iter.bi_sector = ca->start + base->rest_sector;
+	clone->bi_end_io = finish_write;
+	clone->bi_ioprio = bio->bi_ioprio;
+	ca_bio_copy_hints(clone, bio);
+	bio_clone_blkg_association(clone, bio);
+	return clone;
+}
+
+/*
+ * Return: the next fragment of a write, with all it needs to come to its end; or NULL if
+ * @may_wait is false.
+ */
+static struct dm_crypt_io *cut_write_fragment(struct dm_crypt_io *base, bool may_wait)
+{
+	struct ca_device *ca = base->ca;
+	gfp_t gfp = may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
+	unsigned int wanted = min(base->rest.bi_size, ca->fragment_bytes);
+	struct dm_crypt_io *io = base;
+	struct bio *clone;
+
+	if (base->started)
+		io = alloc_fragment(base, gfp);
+	if (!io)
+		return NULL;
+	clone = alloc_write_clone(base, wanted, gfp);
+	if (!clone)
+		goto free_fragment;
+	if (!ca_pages_fill(ca, clone, wanted, may_wait))
+		goto put_clone;
+	if (clone->bi_iter.bi_size < wanted)
+		ca_count(ca, CA_STAT_TRIMMED);
+
+	clone->bi_private = io;
+	io->clone = clone;
+	base->started = true;
+	take_part(io, clone->bi_iter.bi_size, clone);
+	return io;
+
+put_clone:
+	bio_put(clone);
+free_fragment:
+	if (io != base)
+		mempool_free(io, &ca->fragments);
+	return NULL;
+}
+
+/*
+ * Return: whether all of the base bio has been cut, which ends the cutter and its part in the base.
+ */
+static bool cut_write(struct dm_crypt_io *base, enum ca_caller caller)
+{
+	const bool may_wait = caller == CA_FROM_CUTTER;
+	struct ca_device *ca = base->ca;
+
+	while (base->rest.bi_size) {
+		struct dm_crypt_io *io = cut_write_fragment(base, may_wait);
+		struct ca_choice choice = { .caller = caller };
+
+		if (!io)
+			return false;
+		choice.bytes = io->ctx.in.bi_size;
+		choice.last = !base->rest.bi_size;
+		if (ca_choose(&choice) == CA_INLINE) {
+			ca_count(ca, CA_STAT_INLINE);
+			start_conversion(io, may_wait);
+		} else {
+			ca_count(ca, CA_STAT_QUEUED);
+			ca_queue_fragment(io);
+		}
+	}
+	put_base(base);
+	return true;
+}
+
+/*
+ * The data of a read is there: cuts it, hands out all but the first part, and converts that one.
+ * Does not wait for fragments; with fewer of them at hand the first part is larger.
+ */
+static void cut_read(struct dm_crypt_io *base)
+{
+	struct dm_crypt_io *more[MAX_READ_PARTS - 1];
+	struct ca_device *ca = base->ca;
+	unsigned int total = base->rest.bi_size;
+	unsigned int part = max(ca->fragment_bytes,
+				round_up(DIV_ROUND_UP(total, MAX_READ_PARTS), CA_MAX_UNIT));
+	unsigned int wanted = DIV_ROUND_UP(total, part) - 1;
+	unsigned int got = 0;
+	unsigned int i;
+
+	while (got < wanted) {
+		more[got] = alloc_fragment(base, GFP_NOWAIT | __GFP_NOWARN);
+		if (!more[got])
+			break;
+		got++;
+	}
+
+	take_part(base, min(total, (wanted - got + 1) * part), base->base_bio);
+	for (i = 0; i < got; i++) {
+		take_part(more[i], min(base->rest.bi_size, part), base->base_bio);
+		ca_count(ca, CA_STAT_QUEUED);
+		ca_queue_fragment(more[i]);
+	}
+	ca_count(ca, CA_STAT_INLINE);
+	start_conversion(base, true);
+	put_base(base);
+}
+
+/* ---------------------------------------------------------------------------- reading */
+
+static void finish_read(struct bio *clone)
+{
+	struct dm_crypt_io *base = clone->bi_private;
+	blk_status_t status = clone->bi_status;
+
+	bio_put(clone);
+	if (status) {
+		end_fragment(base, status);
+	} else {
+		ca_io_move(base, CA_READ);
+		ca_queue_fragment(base);
+	}
+}
+
+/* Return: whether the read is under way; false only if the caller may not wait. */
+static bool start_read(struct dm_crypt_io *base, bool may_wait)
+{
+	struct ca_device *ca = base->ca;
+	struct bio *clone = bio_alloc_clone(ca->dev->bdev, base->base_bio,
+					    may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN,
+					    &ca->bios);
+
+	if (!clone)
+		return false;
+	clone->bi_iter.bi_sector = ca->start + base->rest_sector;
+	clone->bi_private = base;
+	clone->bi_end_io = finish_read;
+	ca_io_move(base, CA_READING);
+	dm_submit_bio_remap(base->base_bio, clone);
+	return true;
+}
+
+/* ---------------------------------------------------------------------------- workers */
+
+static void fragment_work(struct work_struct *work)
+{
+	struct dm_crypt_io *io = container_of(work, struct dm_crypt_io, work);
+
+	switch (io->state) {
+	case CA_READ:
+		cut_read(io);
+		break;
+	case CA_PARKING:
+		ca_count(io->ca, CA_STAT_RESUMED);
+		fallthrough;
+	case CA_CUT:
+		start_conversion(io, true);
+		break;
+	case CA_CONVERTED:
+		start_write(io);
+		break;
+	default:
+		WARN_ONCE(1, "no work for a fragment in state %d", io->state);
+	}
+}
+
+static void cutter_work(struct work_struct *work)
+{
+	struct dm_crypt_io *base = container_of(work, struct dm_crypt_io, cut_work);
+
+	if (bio_data_dir(base->base_bio) == READ)
+		start_read(base, true);
+	else
+		cut_write(base, CA_FROM_CUTTER);
+}
+
+/* ------------------------------------------------------------------------------- entry */
+
+/**
+ * ca_io_map() - takes over a read or write
+ * @ca: the device
+ * @bio: of at least one unit, aligned to units
+ *
+ * Context: Task, below submit_bio; does not sleep for memory.
+ */
+void ca_io_map(struct ca_device *ca, struct bio *bio)
+{
+	struct dm_crypt_io *base = dm_per_bio_data(bio, ca->ti->per_io_data_size);
+	bool done;
+
+	init_io(base, ca, NULL, bio);
+	INIT_WORK(&base->cut_work, cutter_work);
+	base->rest = bio->bi_iter;
+	base->rest_sector = dm_target_offset(ca->ti, bio->bi_iter.bi_sector);
+	base->started = false;
+	atomic_set(&base->refs, 1);
+	base->status = BLK_STS_OK;
+
+	if (bio_data_dir(bio) == READ) {
+		ca_count(ca, CA_STAT_READS);
+		done = start_read(base, false);
+	} else {
+		ca_count(ca, CA_STAT_WRITES);
+		done = cut_write(base, CA_FROM_MAP);
+	}
+	if (!done) {
+		ca_count(ca, CA_STAT_WAITED);
+		ca_queue_cutter(base);
+	}
+}
+
+/**
+ * ca_io_init() - makes a device's pools of fragments and clones
+ * @ca: the device, its cipher set up; sets the size of its per-bio data
+ *
+ * Return: 0 or -ENOMEM, with nothing left to undo.
+ */
+int ca_io_init(struct ca_device *ca)
+{
+	unsigned int reserve = clamp(pool_reserve, 1U, 1U << 16);
+	int err;
+
+	ca->fragment_bytes = rounddown_pow_of_two(clamp(fragment_kib, 4U, 1024U)) * 1024;
+	ca->ti->per_io_data_size = io_size(ca);
+
+	err = bioset_init(&ca->bios, reserve, 0, BIOSET_NEED_BVECS);
+	if (err)
+		return err;
+	err = mempool_init_kmalloc_pool(&ca->fragments, reserve, io_size(ca));
+	if (err)
+		goto free_bios;
+	err = ca_pages_init(ca);
+	if (err)
+		goto free_fragments;
+	return 0;
+
+free_fragments:
+	mempool_exit(&ca->fragments);
+free_bios:
+	bioset_exit(&ca->bios);
+	return err;
+}
+
+/**
+ * ca_io_exit() - frees the pools
+ * @ca: the device, with no bio in flight
+ */
+void ca_io_exit(struct ca_device *ca)
+{
+	ca_pages_exit(ca);
+	mempool_exit(&ca->fragments);
+	bioset_exit(&ca->bios);
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Bounce pages: ciphertext on its way to the device below. A write is never encrypted in place,
+ * since the memory is the writer's.
+ *
+ * A device takes pages from the allocator up to a limit; behind that stands a reserve of its own,
+ * so that the first page, for which a cutter may wait, always comes: the fragments that hold the
+ * reserve end without needing another.
+ */
+#include "dm-crypt-async.h"
+
+#include <linux/gfp.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/moduleparam.h>
+
+/*
+ * Share of memory that one device may hold as bounce pages, in percent; dm-crypt's figure is for
+ * all of its devices.
+ */
+#define LIMIT_PERCENT	2
+
+static unsigned int page_reserve = BIO_MAX_VECS;
+module_param(page_reserve, uint, 0644);
+MODULE_PARM_DESC(page_reserve, "Bounce pages that a new device holds in reserve, at least 1");
+
+static void *alloc_page_counted(gfp_t gfp, void *data)
+{
+	struct ca_device *ca = data;
+	struct page *page;
+
+	if (atomic_inc_return(&ca->pages_used) > ca->page_limit)
+		goto undo;
+	page = alloc_page(gfp);
+	if (page)
+		return page;
+undo:
+	atomic_dec(&ca->pages_used);
+	return NULL;
+}
+
+static void free_page_counted(void *page, void *data)
+{
+	struct ca_device *ca = data;
+
+	__free_page(page);
+	atomic_dec(&ca->pages_used);
+}
+
+/**
+ * ca_pages_init() - sets up a device's bounce pages
+ * @ca: the device
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int ca_pages_init(struct ca_device *ca)
+{
+	unsigned int reserve = clamp(page_reserve, 1U, 1U << 16);
+	unsigned long limit = totalram_pages() * LIMIT_PERCENT / 100;
+
+	atomic_set(&ca->pages_used, 0);
+	ca->page_limit = clamp_t(unsigned long, limit, reserve + BIO_MAX_VECS, INT_MAX / 2);
+	return mempool_init(&ca->pages, reserve, alloc_page_counted, free_page_counted, ca);
+}
+
+/**
+ * ca_pages_exit() - gives the reserve back
+ * @ca: the device, with no fragment in flight
+ */
+void ca_pages_exit(struct ca_device *ca)
+{
+	mempool_exit(&ca->pages);
+}
+
+/**
+ * ca_pages_fill() - gives a write clone its pages
+ * @ca: the device
+ * @clone: an empty bio with room for @bytes in pages
+ * @bytes: what is wanted, a multiple of the unit
+ * @may_wait: wait for the first page; for the others nobody ever waits
+ *
+ * Context: Task if @may_wait, else any.
+ * Return: whether there is at least one page. The clone's bi_size then says how far they reach,
+ * which may be less than @bytes.
+ */
+bool ca_pages_fill(struct ca_device *ca, struct bio *clone, unsigned int bytes, bool may_wait)
+{
+	gfp_t gfp = may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
+
+	while (clone->bi_iter.bi_size < bytes) {
+		unsigned int rest = bytes - clone->bi_iter.bi_size;
+		struct page *page = mempool_alloc(&ca->pages, gfp);
+
+		if (!page)
+			break;
+		__bio_add_page(clone, page, min_t(unsigned int, rest, PAGE_SIZE), 0);
+		gfp = GFP_NOWAIT | __GFP_NOWARN;
+	}
+	return clone->bi_iter.bi_size > 0;
+}
+
+/**
+ * ca_pages_free() - takes a write clone's pages back
+ * @ca: the device
+ * @clone: the bio
+ * @clear: its encryption failed half way, nobody knows what the driver left in the pages
+ *
+ * Context: Any.
+ */
+void ca_pages_free(struct ca_device *ca, struct bio *clone, bool clear)
+{
+	struct bvec_iter_all all;
+	struct bio_vec *bv;
+
+	bio_for_each_segment_all(bv, clone, all) {
+		if (clear)
+			clear_highpage(bv->bv_page);
+		mempool_free(bv->bv_page, &ca->pages);
+	}
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The optional arguments of the table line. An option exists in one row of one table, which
+ * parses, counts and shows it. Names and order of output are dm-crypt's.
+ */
+#include "dm-crypt-async.h"
+
+#include <linux/kernel.h>
+#include <linux/log2.h>
+#include <linux/string.h>
+
+/**
+ * struct option - a row of the table
+ * @name: without value, or with the colon that comes before it
+ * @set: takes the value, "" where there is none; the bit is set afterwards. Return: NULL or what
+ *	is wrong
+ * @show: writes the value. Return: bytes written
+ *
+ * None of the operations is NULL.
+ */
+struct option {
+	const char *name;
+	const char *(*set)(struct ca_device *ca, const char *value);
+	unsigned int (*show)(const struct ca_device *ca, char *result, unsigned int maxlen);
+};
+
+static const char *set_flag(struct ca_device *ca, const char *value)
+{
+	return NULL;
+}
+
+static unsigned int show_flag(const struct ca_device *ca, char *result, unsigned int maxlen)
+{
+	return 0;
+}
+
+static const char *set_sector_size(struct ca_device *ca, const char *value)
+{
+	unsigned int size;
+
+	if (kstrtouint(value, 10, &size) || size < SECTOR_SIZE || size > CA_MAX_UNIT ||
+	    !is_power_of_2(size))
+		return "sector_size: not a power of two from 512 to 4096";
+	ca->unit_size = size;
+	ca->unit_shift = ilog2(size) - SECTOR_SHIFT;
+	return NULL;
+}
+
+static unsigned int show_sector_size(const struct ca_device *ca, char *result, unsigned int maxlen)
+{
+	unsigned int sz = 0;
+
+	DMEMIT("%u", ca->unit_size);
+	return sz;
+}
+
+static const struct option options[] = {
+	[CA_OPT_ALLOW_DISCARDS]		= { "allow_discards", set_flag, show_flag },
+	[CA_OPT_SAME_CPU_CRYPT]		= { "same_cpu_crypt", set_flag, show_flag },
+	[CA_OPT_HIGH_PRIORITY]		= { "high_priority", set_flag, show_flag },
+	[CA_OPT_SUBMIT_FROM_CRYPT_CPUS]	= { "submit_from_crypt_cpus", set_flag, show_flag },
+	[CA_OPT_NO_READ_WORKQUEUE]	= { "no_read_workqueue", set_flag, show_flag },
+	[CA_OPT_NO_WRITE_WORKQUEUE]	= { "no_write_workqueue", set_flag, show_flag },
+	[CA_OPT_SECTOR_SIZE]		= { "sector_size:", set_sector_size, show_sector_size },
+	[CA_OPT_IV_LARGE_SECTORS]	= { "iv_large_sectors", set_flag, show_flag },
+};
+
+/* Return: the value within @arg, "" if the option has none, or NULL if @arg is not this option. */
+static const char *match(const struct option *option, const char *arg)
+{
+	size_t length = strlen(option->name);
+
+	if (option->name[length - 1] != ':')
+		return strcasecmp(option->name, arg) ? NULL : "";
+	return strncasecmp(option->name, arg, length) ? NULL : arg + length;
+}
+
+static const char *set_option(struct ca_device *ca, const char *arg)
+{
+	const char *value;
+	const char *error;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(options); i++) {
+		value = match(&options[i], arg);
+		if (!value)
+			continue;
+		error = options[i].set(ca, value);
+		if (!error)
+			ca->options |= BIT(i);
+		return error;
+	}
+	return "options: unknown option";
+}
+
+/**
+ * ca_table_options() - reads the optional arguments
+ * @ca: the device
+ * @as: what follows the five fixed arguments of the table line
+ *
+ * The message names the option but never repeats what the user wrote: with arguments in the wrong
+ * order that may be the key.
+ *
+ * Return: NULL, or what is wrong, for the user.
+ */
+const char *ca_table_options(struct ca_device *ca, struct dm_arg_set *as)
+{
+	static const struct dm_arg count_arg = {
+		0, 2 * ARRAY_SIZE(options), "options: their number is missing or wrong"
+	};
+	unsigned int count;
+	char *error;
+
+	ca->unit_size = SECTOR_SIZE;
+	ca->unit_shift = 0;
+	if (!as->argc)
+		return NULL;
+	if (dm_read_arg_group(&count_arg, as, &count, &error))
+		return error;
+	if (as->argc != count)
+		return "options: more arguments than their number says";
+
+	while (count--) {
+		const char *wrong = set_option(ca, dm_shift_arg(as));
+
+		if (wrong)
+			return wrong;
+	}
+	if (ca->unit_size == SECTOR_SIZE)
+		ca->options &= ~BIT(CA_OPT_SECTOR_SIZE);
+	return NULL;
+}
+
+/**
+ * ca_table_emit() - writes the status table line
+ * @ca: the device
+ * @result: where to
+ * @maxlen: bytes there
+ *
+ * Return: bytes written.
+ */
+unsigned int ca_table_emit(const struct ca_device *ca, char *result, unsigned int maxlen)
+{
+	unsigned int sz = 0;
+	size_t i;
+
+	DMEMIT("%s ", ca->cipher.spec);
+	sz += ca_key_emit(&ca->cipher, result + sz, maxlen - sz);
+	DMEMIT(" %llu %s %llu", ca->iv_offset, ca->dev->name, (u64)ca->start);
+
+	if (ca->options)
+		DMEMIT(" %u", (unsigned int)hweight_long(ca->options));
+	for (i = 0; i < ARRAY_SIZE(options); i++) {
+		if (!ca_has(ca, i))
+			continue;
+		DMEMIT(" %s", options[i].name);
+		sz += options[i].show(ca, result + sz, maxlen - sz);
+	}
+	return sz;
+}
