@@ -200,7 +200,7 @@ static void status(struct dm_target *ti, status_type_t type, unsigned int flags,
 		ca_table_emit(ca, result, maxlen);
 		break;
 	case STATUSTYPE_IMA:
-		*result = '\0';
+		ca_table_measure(ca, result, maxlen);
 		break;
 	}
 }

@@ -230,6 +230,7 @@ static inline bool ca_has(const struct ca_device *ca, enum ca_option option)
 
 const char *ca_table_options(struct ca_device *ca, struct dm_arg_set *as);
 unsigned int ca_table_emit(const struct ca_device *ca, char *result, unsigned int maxlen);
+unsigned int ca_table_measure(const struct ca_device *ca, char *result, unsigned int maxlen);
 
 /* --------------------------------------------------------------------- key */
 

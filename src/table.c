@@ -65,12 +65,17 @@ static const struct option options[] = {
 	[CA_OPT_IV_LARGE_SECTORS]	= { "iv_large_sectors", set_flag, show_flag },
 };
 
+static bool has_value(const struct option *option)
+{
+	return option->name[strlen(option->name) - 1] == ':';
+}
+
 /* Return: the value within @arg, "" if the option has none, or NULL if @arg is not this option. */
 static const char *match(const struct option *option, const char *arg)
 {
 	size_t length = strlen(option->name);
 
-	if (option->name[length - 1] != ':')
+	if (!has_value(option))
 		return strcasecmp(option->name, arg) ? NULL : "";
 	return strncasecmp(option->name, arg, length) ? NULL : arg + length;
 }
@@ -156,5 +161,35 @@ unsigned int ca_table_emit(const struct ca_device *ca, char *result, unsigned in
 		DMEMIT(" %s", options[i].name);
 		sz += options[i].show(ca, result + sz, maxlen - sz);
 	}
+	return sz;
+}
+
+/**
+ * ca_table_measure() - writes what the integrity measurement (IMA) gets to see
+ * @ca: the device
+ * @result: where to
+ * @maxlen: bytes there
+ *
+ * The form is that of dm-crypt 1.29, on every kernel. The key is not part of it.
+ *
+ * Return: bytes written.
+ */
+unsigned int ca_table_measure(const struct ca_device *ca, char *result, unsigned int maxlen)
+{
+	unsigned int sz = 0;
+	size_t i;
+
+	DMEMIT_TARGET_NAME_VERSION(ca->ti->type);
+	for (i = 0; i < ARRAY_SIZE(options); i++)
+		if (!has_value(&options[i]))
+			DMEMIT(",%s=%c", options[i].name, ca_has(ca, i) ? 'y' : 'n');
+	for (i = 0; i < ARRAY_SIZE(options); i++) {
+		if (!has_value(&options[i]) || !ca_has(ca, i))
+			continue;
+		DMEMIT(",%.*s=", (int)strlen(options[i].name) - 1, options[i].name);
+		sz += options[i].show(ca, result + sz, maxlen - sz);
+	}
+	DMEMIT(",cipher_string=%s,key_size=%u,key_parts=%u,key_extra_size=0,key_mac_size=0;",
+	       ca->cipher.spec, ca->cipher.key_size, ca->cipher.tfm_count);
 	return sz;
 }
