@@ -28,8 +28,19 @@ static const char *get_iv_offset(struct ca_device *ca, const char *arg)
 	return NULL;
 }
 
+/* A fragment may be a page long, and no shorter than the device's block. */
+static const char *check_device(struct block_device *bdev)
+{
+	if (bdev_is_zoned(bdev))
+		return "device: zoned devices are not supported";
+	if (bdev_logical_block_size(bdev) > PAGE_SIZE)
+		return "device: logical blocks larger than a page are not supported";
+	return NULL;
+}
+
 static const char *open_device(struct ca_device *ca, const char *path, const char *offset, int *err)
 {
+	const char *error;
 	u64 start;
 
 	*err = -EINVAL;
@@ -40,11 +51,12 @@ static const char *open_device(struct ca_device *ca, const char *path, const cha
 	*err = dm_get_device(ca->ti, path, dm_table_get_mode(ca->ti->table), &ca->dev);
 	if (*err)
 		return "device: cannot be opened";
-	if (!bdev_is_zoned(ca->dev->bdev))
+	error = check_device(ca->dev->bdev);
+	if (!error)
 		return NULL;
 	dm_put_device(ca->ti, ca->dev);
 	*err = -EOPNOTSUPP;
-	return "device: zoned devices are not supported";
+	return error;
 }
 
 /* Sizes that depend on more than one argument. */
@@ -114,7 +126,6 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 	if (error)
 		goto free_device;
 	error = ca_key_load(&ca->cipher, argv[1], &err);
-	memset(argv[1], '0', strlen(argv[1]));
 	if (error)
 		goto exit_cipher;
 
@@ -132,6 +143,7 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 		goto put_device;
 	set_features(ca);
 	ti->private = ca;
+	memset(argv[1], '0', strlen(argv[1]));
 	return 0;
 
 put_device:
@@ -141,6 +153,7 @@ wipe_key:
 exit_cipher:
 	ca_cipher_exit(&ca->cipher);
 free_device:
+	memset(argv[1], '0', strlen(argv[1]));
 	kfree(ca);
 	ti->error = (char *)error;
 	return err;
@@ -175,8 +188,10 @@ static int map(struct dm_target *ti, struct bio *bio)
 {
 	struct ca_device *ca = ti->private;
 
-	if (bio->bi_opf & REQ_PREFLUSH || bio_op(bio) == REQ_OP_DISCARD)
+	if (bio_op(bio) == REQ_OP_DISCARD || (bio->bi_opf & REQ_PREFLUSH && !bio_sectors(bio)))
 		return pass_through(ca, bio);
+	if ((bio_op(bio) != REQ_OP_READ && bio_op(bio) != REQ_OP_WRITE) || !bio_sectors(bio))
+		return DM_MAPIO_KILL;
 	if ((bio->bi_iter.bi_sector - ti->begin) & ((1 << ca->unit_shift) - 1) ||
 	    bio->bi_iter.bi_size & (ca->unit_size - 1))
 		return DM_MAPIO_KILL;

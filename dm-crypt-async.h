@@ -35,7 +35,7 @@
 				__stringify(CA_VERSION_MINOR) "." \
 				__stringify(CA_VERSION_PATCH)
 
-#define CA_MAX_UNIT		4096	/* bytes; a page at most, so a unit lies in one bounce page */
+#define CA_MAX_UNIT		4096	/* bytes; a unit lies in one bounce page */
 #define CA_MAX_KEYS		64	/* keys of one device, a power of two */
 
 /*
@@ -73,11 +73,10 @@ struct ca_iv_ops {
  * ctr, but for the key
  * @tfms: @tfm_count transforms, unit n takes number n modulo @tfm_count
  * @tfm_count: a power of two
- * @may_be_async: the transforms are marked asynchronous; what a request really did decides
  * @key_size: bytes of the whole key, all transforms together
  * @key: the raw key, kept for the status line (show_keys) alone
  * @spec: the first argument of the table line, as it was given
- * @iv_size: bytes, 0 for a cipher without IV
+ * @iv_size: bytes of the IV's memory, 0 for a cipher without IV
  * @iv_align: of the IV's address, minus one
  * @request_size: bytes of a &struct ca_request with everything that follows it
  * @iv_ops: the IV generator; the one that does nothing for a cipher without IV
@@ -86,7 +85,6 @@ struct ca_iv_ops {
 struct ca_cipher {
 	struct crypto_skcipher **tfms;
 	unsigned int tfm_count;
-	bool may_be_async;
 	unsigned int key_size;
 	u8 *key;
 	char *spec;
@@ -190,8 +188,7 @@ enum ca_option {
  * @unit_shift: log2 of sectors in a unit
  * @cipher: transforms and key
  * @fragment_bytes: the most that one fragment converts, a multiple of the unit size
- * @page_limit: bounce pages that this device takes from the allocator at most; its reserve comes
- *	on top
+ * @page_limit: bounce pages that this device may hold, the reserve included
  *
  * Safe for any context by themselves:
  * @bios: clones
@@ -200,6 +197,7 @@ enum ca_option {
  * @pages_used: bounce pages taken from the allocator
  * @cut_wq: cutters; these may wait for any of the above
  * @io_wq: everything that a fragment needs to come to its end; never waits for any of the above
+ * @cutters: base bios whose rest is cut by a worker
  * @stats: counters
  */
 struct ca_device {
@@ -218,6 +216,7 @@ struct ca_device {
 	mempool_t fragments;
 	mempool_t pages;
 	atomic_t pages_used;
+	atomic_t cutters;
 	struct workqueue_struct *cut_wq;
 	struct workqueue_struct *io_wq;
 	struct ca_stats __percpu *stats;
@@ -248,15 +247,25 @@ enum ca_run {
 };
 
 /**
+ * struct ca_position - the next unit of a conversion
+ * @in: the source, and with its bi_size what is left
+ * @out: the destination; unused when converting in place
+ * @sector: the unit's first sector plus iv_offset
+ */
+struct ca_position {
+	struct bvec_iter in;
+	struct bvec_iter out;
+	u64 sector;
+};
+
+/**
  * struct convert_context - where a conversion stands; each fragment has its own, never two share
  * one
  *
  * Owned by the converter, the one thread that is in ca_convert(); passed on through @run:
  * @bio_in: where the source's memory is listed
  * @bio_out: where the destination's is; the same bio when converting in place
- * @in: position and rest in @bio_in
- * @out: position in @bio_out
- * @sector: of the next unit, plus iv_offset
+ * @at: the next unit
  * @settled: requests that the converter itself knows to be over, not yet taken off @pending
  *
  * Shared with the crypto driver's callbacks:
@@ -273,9 +282,7 @@ enum ca_run {
 struct convert_context {
 	struct bio *bio_in;
 	struct bio *bio_out;
-	struct bvec_iter in;
-	struct bvec_iter out;
-	u64 sector;
+	struct ca_position at;
 	unsigned int settled;
 
 	atomic_t pending;
@@ -341,6 +348,7 @@ enum ca_state {
  * @rest: what has not been cut off the base bio yet; owned by the cutter
  * @rest_sector: where @rest begins; owned by the cutter
  * @started: the base io is in use as the first fragment; owned by the cutter
+ * @accounted: bit 0, the base bio's I/O accounting has been started by one of the fragments
  * @refs: one for the cutter and one for each fragment in flight, the base io as the first of them
  *	included. It holds the base bio: who drops the last one ends that bio, and with it the
  *	base io's memory is gone.
@@ -364,6 +372,7 @@ struct dm_crypt_io {
 	struct bvec_iter rest;
 	sector_t rest_sector;
 	bool started;
+	unsigned long accounted;
 	atomic_t refs;
 	blk_status_t status;
 
@@ -394,7 +403,6 @@ void ca_pages_free(struct ca_device *ca, struct bio *clone, bool clear);
 enum ca_caller {
 	CA_FROM_MAP,		/* below submit_bio: a task, must not wait for pools */
 	CA_FROM_CUTTER,		/* a cutter's worker: may sleep */
-	CA_FROM_ENDIO,		/* the device below has answered: any context */
 };
 
 enum ca_place {
@@ -407,13 +415,11 @@ enum ca_place {
  * @caller: the context
  * @bytes: size of the fragment
  * @last: nothing of the base bio is left to cut after it
- * @may_be_async: the cipher's transforms may answer later
  */
 struct ca_choice {
 	enum ca_caller caller;
 	unsigned int bytes;
 	bool last;
-	bool may_be_async;
 };
 
 enum ca_place ca_choose(const struct ca_choice *choice);

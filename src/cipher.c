@@ -32,13 +32,14 @@ static char *cut_at(char *s, char c)
 /* "<algorithm>-<iv>[:<options>]", where the algorithm may have dashes of its own. */
 static const char *parse_capi(char *s, struct spec *spec)
 {
+	char *opts = cut_at(s, ':');
 	char *tail = strrchr(s, ')');
 	char *dash = strrchr(tail ?: s, '-');
 
 	if (dash) {
 		*dash = '\0';
 		spec->iv_mode = dash + 1;
-		spec->iv_opts = cut_at(spec->iv_mode, ':');
+		spec->iv_opts = opts;
 	}
 	spec->algorithm = kstrdup(s, GFP_KERNEL);
 	return NULL;
@@ -144,14 +145,19 @@ static const char *alloc_tfms(struct ca_cipher *cipher, const char *algorithm, i
  */
 static void lay_out_request(struct ca_cipher *cipher)
 {
-	struct crypto_skcipher *tfm = cipher->tfms[0];
+	unsigned int context = 0;
+	unsigned int i;
 
-	cipher->may_be_async = crypto_skcipher_alg(tfm)->base.cra_flags & CRYPTO_ALG_ASYNC;
-	cipher->iv_size = crypto_skcipher_ivsize(tfm);
-	cipher->iv_align = crypto_skcipher_alignmask(tfm);
+	/* A better driver may have appeared between two allocations: the transforms can differ. */
+	for (i = 0; i < cipher->tfm_count; i++) {
+		cipher->iv_align |= crypto_skcipher_alignmask(cipher->tfms[i]);
+		context = max(context, crypto_skcipher_reqsize(cipher->tfms[i]));
+	}
+	cipher->iv_size = crypto_skcipher_ivsize(cipher->tfms[0]);
+	if (cipher->iv_size)	/* generators write all of a sector number */
+		cipher->iv_size = max_t(unsigned int, cipher->iv_size, sizeof(u64));
 	cipher->request_size = sizeof(struct ca_request) + cipher->iv_align + cipher->iv_size +
-			       CRYPTO_MINALIGN - 1 + sizeof(struct skcipher_request) +
-			       crypto_skcipher_reqsize(tfm);
+			       CRYPTO_MINALIGN - 1 + sizeof(struct skcipher_request) + context;
 }
 
 /**

@@ -7,10 +7,10 @@
  * driver, which answers in one of four ways:
  *
  *	0		done; the same request serves the next unit
- *	-EINPROGRESS	taken; the result comes by request_done(), in any context, in any order
- *	-EBUSY		taken as well, but the driver's queue is full: the converter parks, that
- *			is, it returns and leaves no thread behind, until request_done() hears
- *			-EINPROGRESS (the request has moved up into the queue) or the result
+ *	-EINPROGRESS	taken; the result comes by request_done(), in any context and order
+ *	-EBUSY		taken as well, but the driver's queue is full: the converter parks,
+ *			that is, it returns and leaves no thread behind, until request_done()
+ *			hears -EINPROGRESS (the request has moved up) or the result
  *	else		refused: this fragment fails, and no other
  *
  * The converter can also park for want of a request: every fragment has one built in, further
@@ -65,6 +65,15 @@ static bool park(struct dm_crypt_io *io)
 	return false;
 }
 
+/* The driver found no memory for a unit without sleeping: a worker, which may, tries again. */
+static void go_on_in_worker(struct dm_crypt_io *io, const struct ca_position *at)
+{
+	io->ctx.at = *at;
+	ca_io_move(io, CA_PARKING);
+	ca_count(io->ca, CA_STAT_PARKED);
+	ca_queue_fragment(io);
+}
+
 /* From here on an event of @r resumes the converter, should it park. */
 static void await(struct convert_context *ctx, struct ca_request *r)
 {
@@ -102,7 +111,7 @@ static void put_request(struct dm_crypt_io *io, struct ca_request *r)
 	if (r == &io->own)
 		clear_bit_unlock(0, &io->ctx.own_busy);
 	else
-		kfree_sensitive(r);
+		kfree(r);
 }
 
 /*
@@ -174,18 +183,18 @@ static int submit_unit(struct dm_crypt_io *io, struct ca_request *r, bool may_sl
 	struct convert_context *ctx = &io->ctx;
 	struct skcipher_request *req = ca_request_skcipher(cipher, r);
 	struct scatterlist *out = r->in;
-	u64 sector = ctx->sector;
+	u64 sector = ctx->at.sector;
 	u8 *iv = ca_request_iv(cipher, r);
 	int err;
 
-	err = map_unit(r->in, ctx->bio_in, &ctx->in, ca->unit_size);
+	err = map_unit(r->in, ctx->bio_in, &ctx->at.in, ca->unit_size);
 	if (!err && ctx->bio_out != ctx->bio_in) {
 		out = r->out;
-		err = map_unit(out, ctx->bio_out, &ctx->out, ca->unit_size);
+		err = map_unit(out, ctx->bio_out, &ctx->at.out, ca->unit_size);
 	}
 	if (err)
 		return err;
-	ctx->sector += 1 << ca->unit_shift;
+	ctx->at.sector += 1 << ca->unit_shift;
 
 	cipher->iv_ops->generate(ca, iv, ca_has(ca, CA_OPT_IV_LARGE_SECTORS) ?
 				 sector >> ca->unit_shift : sector);
@@ -195,10 +204,12 @@ static int submit_unit(struct dm_crypt_io *io, struct ca_request *r, bool may_sl
 				      ca_completion(request_done), r);
 	skcipher_request_set_crypt(req, r->in, out, ca->unit_size, iv);
 
-	if (cipher->may_be_async)
-		await(ctx, r);
-	return bio_data_dir(io->base_bio) == WRITE ? crypto_skcipher_encrypt(req) :
-						     crypto_skcipher_decrypt(req);
+	await(ctx, r);
+	err = bio_data_dir(io->base_bio) == WRITE ? crypto_skcipher_encrypt(req) :
+						    crypto_skcipher_decrypt(req);
+	if (err && err != -EINPROGRESS && err != -EBUSY)
+		ca_count(ca, CA_STAT_REFUSED);
+	return err;
 }
 
 /**
@@ -216,9 +227,9 @@ void ca_convert_init(struct dm_crypt_io *io, struct bio *bio_in, struct bvec_ite
 
 	ctx->bio_in = bio_in;
 	ctx->bio_out = bio_out;
-	ctx->in = in;
-	ctx->out = out;
-	ctx->sector = io->sector + io->ca->iv_offset;
+	ctx->at.in = in;
+	ctx->at.out = out;
+	ctx->at.sector = io->sector + io->ca->iv_offset;
 	ctx->settled = 0;
 	atomic_set(&ctx->pending, in.bi_size / io->ca->unit_size + 1);
 	atomic_set(&ctx->run, CA_RUNNING);
@@ -245,7 +256,9 @@ bool ca_convert(struct dm_crypt_io *io, bool may_sleep)
 	unsigned int quota = RESCHED_BYTES;
 
 	ca_io_move(io, CA_CONVERTING);
-	while (ctx->in.bi_size && !READ_ONCE(ctx->error)) {
+	while (ctx->at.in.bi_size && !READ_ONCE(ctx->error)) {
+		const struct ca_position here = ctx->at;
+
 		if (!r)
 			r = get_request(io);
 		if (!r) {
@@ -266,10 +279,16 @@ bool ca_convert(struct dm_crypt_io *io, bool may_sleep)
 			if (park(io))
 				return false;
 			break;
+		case -ENOMEM:
+			if (!may_sleep) {
+				put_request(io, r);
+				go_on_in_worker(io, &here);
+				return false;
+			}
+			fallthrough;
 		default:
 			ctx->settled++;
 			fail(ctx, -EIO);
-			ca_count(io->ca, CA_STAT_REFUSED);
 		}
 
 		if (quota > unit) {
@@ -284,6 +303,6 @@ bool ca_convert(struct dm_crypt_io *io, bool may_sleep)
 		put_request(io, r);
 
 	/* Units that were never submitted, after an error, are over too. */
-	ctx->settled += ctx->in.bi_size / unit;
+	ctx->settled += ctx->at.in.bi_size / unit;
 	return atomic_sub_and_test(ctx->settled + 1, &ctx->pending);
 }

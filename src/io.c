@@ -2,8 +2,8 @@
 /*
  * Base bios and their fragments, from map to bio_endio.
  *
- * A write:  cut -> convert into bounce pages -> write the clone -> end; for each fragment, all in
- * flight A read:   read into the base bio -> cut -> convert in place -> end;   at once
+ *	a write:	cut -> convert into bounce pages -> write the clone -> end
+ *	a read:		read into the base bio -> cut -> convert in place -> end
  *
  * The base io is the first fragment. Its reference count holds the base bio: one for the cutter,
  * one for each fragment in flight. Who drops the last reference ends the base bio with the first
@@ -20,6 +20,7 @@
 #include "dm-crypt-async.h"
 
 #include <linux/moduleparam.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 /* A read's fragments, the base io included. */
@@ -57,7 +58,7 @@ static const unsigned int moves[CA_STATES] = {
 void ca_io_move(struct dm_crypt_io *io, enum ca_state to)
 {
 #ifdef CA_DEBUG
-	WARN_ONCE(!(moves[io->state] & BIT(to)), "fragment moves from %d to %d", io->state, to);
+	WARN_ONCE(!(moves[io->state] & BIT(to)), "fragment moves from %d to %d\n", io->state, to);
 #endif
 	io->state = to;
 }
@@ -112,10 +113,19 @@ static void finish_write(struct bio *clone)
 	end_fragment(io, status);
 }
 
+/*
+ * dm_submit_bio_remap() starts the base bio's accounting with its first clone, without a lock.
+ * Fragments may be submitted at the same time, so one of them does that for all.
+ */
 static void start_write(struct dm_crypt_io *io)
 {
+	struct dm_crypt_io *base = ca_base(io);
+
 	ca_io_move(io, CA_WRITING);
-	dm_submit_bio_remap(io->base_bio, io->clone);
+	if (test_and_set_bit(0, &base->accounted))
+		submit_bio_noacct(io->clone);
+	else
+		dm_submit_bio_remap(io->base_bio, io->clone);
 }
 
 /* ------------------------------------------------------------------------- conversion */
@@ -214,6 +224,7 @@ static struct bio *alloc_write_clone(struct dm_crypt_io *base, unsigned int byte
 	clone->bi_iter.bi_sector = ca->start + base->rest_sector;
 	clone->bi_end_io = finish_write;
 	clone->bi_ioprio = bio->bi_ioprio;
+	bio_clear_polled(clone);
 	ca_bio_copy_hints(clone, bio);
 	bio_clone_blkg_association(clone, bio);
 	return clone;
@@ -271,7 +282,7 @@ static bool cut_write(struct dm_crypt_io *base, enum ca_caller caller)
 
 		if (!io)
 			return false;
-		choice.bytes = io->ctx.in.bi_size;
+		choice.bytes = io->ctx.at.in.bi_size;
 		choice.last = !base->rest.bi_size;
 		if (ca_choose(&choice) == CA_INLINE) {
 			ca_count(ca, CA_STAT_INLINE);
@@ -295,8 +306,8 @@ static void cut_read(struct dm_crypt_io *base)
 	struct ca_device *ca = base->ca;
 	unsigned int total = base->rest.bi_size;
 	unsigned int part = max(ca->fragment_bytes,
-				round_up(DIV_ROUND_UP(total, MAX_READ_PARTS), CA_MAX_UNIT));
-	unsigned int wanted = DIV_ROUND_UP(total, part) - 1;
+				round_up(total / MAX_READ_PARTS + 1, CA_MAX_UNIT));
+	unsigned int wanted = (total - 1) / part;
 	unsigned int got = 0;
 	unsigned int i;
 
@@ -307,7 +318,7 @@ static void cut_read(struct dm_crypt_io *base)
 		got++;
 	}
 
-	take_part(base, min(total, (wanted - got + 1) * part), base->base_bio);
+	take_part(base, got ? (wanted - got + 1) * part : total, base->base_bio);
 	for (i = 0; i < got; i++) {
 		take_part(more[i], min(base->rest.bi_size, part), base->base_bio);
 		ca_count(ca, CA_STAT_QUEUED);
@@ -347,6 +358,7 @@ static bool start_read(struct dm_crypt_io *base, bool may_wait)
 	clone->bi_iter.bi_sector = ca->start + base->rest_sector;
 	clone->bi_private = base;
 	clone->bi_end_io = finish_read;
+	bio_clear_polled(clone);
 	ca_io_move(base, CA_READING);
 	dm_submit_bio_remap(base->base_bio, clone);
 	return true;
@@ -354,9 +366,11 @@ static bool start_read(struct dm_crypt_io *base, bool may_wait)
 
 /* ---------------------------------------------------------------------------- workers */
 
+/* Crypto drivers may allocate; reclaim must not come back to this device for that. */
 static void fragment_work(struct work_struct *work)
 {
 	struct dm_crypt_io *io = container_of(work, struct dm_crypt_io, work);
+	unsigned int noio = memalloc_noio_save();
 
 	switch (io->state) {
 	case CA_READ:
@@ -372,18 +386,23 @@ static void fragment_work(struct work_struct *work)
 		start_write(io);
 		break;
 	default:
-		WARN_ONCE(1, "no work for a fragment in state %d", io->state);
+		WARN_ONCE(1, "no work for a fragment in state %d\n", io->state);
 	}
+	memalloc_noio_restore(noio);
 }
 
 static void cutter_work(struct work_struct *work)
 {
 	struct dm_crypt_io *base = container_of(work, struct dm_crypt_io, cut_work);
+	unsigned int noio = memalloc_noio_save();
+	struct ca_device *ca = base->ca;
 
 	if (bio_data_dir(base->base_bio) == READ)
 		start_read(base, true);
 	else
 		cut_write(base, CA_FROM_CUTTER);
+	atomic_dec(&ca->cutters);
+	memalloc_noio_restore(noio);
 }
 
 /* ------------------------------------------------------------------------------- entry */
@@ -405,6 +424,7 @@ void ca_io_map(struct ca_device *ca, struct bio *bio)
 	base->rest = bio->bi_iter;
 	base->rest_sector = dm_target_offset(ca->ti, bio->bi_iter.bi_sector);
 	base->started = false;
+	base->accounted = 0;
 	atomic_set(&base->refs, 1);
 	base->status = BLK_STS_OK;
 
@@ -413,10 +433,12 @@ void ca_io_map(struct ca_device *ca, struct bio *bio)
 		done = start_read(base, false);
 	} else {
 		ca_count(ca, CA_STAT_WRITES);
-		done = cut_write(base, CA_FROM_MAP);
+		/* Who came first and waits for memory is not overtaken. */
+		done = !atomic_read(&ca->cutters) && cut_write(base, CA_FROM_MAP);
 	}
 	if (!done) {
 		ca_count(ca, CA_STAT_WAITED);
+		atomic_inc(&ca->cutters);
 		ca_queue_cutter(base);
 	}
 }
@@ -434,6 +456,7 @@ int ca_io_init(struct ca_device *ca)
 
 	ca->fragment_bytes = rounddown_pow_of_two(clamp(fragment_kib, 4U, 1024U)) * 1024;
 	ca->ti->per_io_data_size = io_size(ca);
+	atomic_set(&ca->cutters, 0);
 
 	err = bioset_init(&ca->bios, reserve, 0, BIOSET_NEED_BVECS);
 	if (err)

@@ -113,8 +113,6 @@ const char *ca_iv_init(struct ca_device *ca, const char *mode, const char *opts)
 		return NULL;
 	if (!mode)
 		return "cipher: needs an IV generator, such as plain64";
-	if (cipher->iv_size < sizeof(u64))
-		return "cipher: its IV is too short for a sector number";
 
 	cipher->iv_ops = find_generator(mode);
 	if (!cipher->iv_ops)

@@ -3,9 +3,9 @@
  * Bounce pages: ciphertext on its way to the device below. A write is never encrypted in place,
  * since the memory is the writer's.
  *
- * A device takes pages from the allocator up to a limit; behind that stands a reserve of its own,
- * so that the first page, for which a cutter may wait, always comes: the fragments that hold the
- * reserve end without needing another.
+ * A device holds pages up to a limit. Some of them are its reserve, which never goes back to the
+ * allocator: so the first page of a fragment, for which a cutter may wait, always comes, since the
+ * fragments that hold the reserve end without needing another.
  */
 #include "dm-crypt-async.h"
 
