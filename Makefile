@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What a person types; Kbuild says what the module is made of.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+
+help_text = \
+"make            build dm_crypt_async.ko for the running kernel, or for KDIR=..." \
+"make install    install it (modules_install) and run depmod" \
+"make clean      remove what was built here" \
+"make demo       boot a virtual machine and show that it works" \
+"make test       all tests; RELEASES=\"trixie\" and TESTS=\"...\" select some" \
+"make check      the sources only: warnings, sparse, checkpatch, shellcheck..." \
+"make new-test NAME=80-example     start a test from a template" \
+"scripts/vm --help                 run any command in a virtual machine"
+
+all:
+	@test -e $(KDIR)/Makefile || { echo "no kernel headers in $(KDIR): install them, or say KDIR=..." >&2; exit 1; }
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+install: all
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
+	depmod -a $(INSTALL_MOD_PATH:%=-b %) "$$($(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease)"
+
+clean:
+	$(if $(wildcard $(KDIR)/Makefile),$(MAKE) -C $(KDIR) M=$(CURDIR) clean)
+	rm -rf build
+
+demo:
+	@scripts/setup
+	@scripts/demo
+
+test:
+	@scripts/setup
+	@tests/run
+
+check:
+	@scripts/setup
+	@TESTS=tests/static/ tests/run
+
+new-test:
+	@tests/new "$(NAME)"
+
+help:
+	@printf '%s\n' $(help_text)
+
+.PHONY: all install clean demo test check new-test help

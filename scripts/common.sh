@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What the scripts share. Source it; it sets $top to the checkout and $cache to
+# the directory for what is built once and kept outside the checkout.
+
+# shellcheck disable=SC2034 # for the script that sources this
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck disable=SC2034
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/dm-crypt-async
+me=${0##*/}
+
+note()
+{
+	printf '%s: %s\n' "$me" "$*" >&2
+}
+
+die()
+{
+	note "$@"
+	exit 1
+}
+
+# The usage text is the comment at the head of the script.
+usage()
+{
+	sed -n '/^# SPDX/d; /^#!/d; /^#/!q; s/^# \{0,1\}//p' "$0"
+}
+
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+# The Debian mirror this machine uses already, in whatever format it is written.
+mirror()
+{
+	local codename uri
+
+	if [ -n "${DEBIAN_MIRROR:-}" ]; then
+		echo "$DEBIAN_MIRROR"
+		return
+	fi
+	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+	uri=$(apt-get update --print-uris 2>/dev/null |
+	      sed -n "s#^'\(.*\)/dists/$codename/InRelease'.*#\1#p" | head -n 1)
+	[ -n "$uri" ] || die "no Debian mirror in this machine's apt sources; set DEBIAN_MIRROR"
+	echo "$uri"
+}
+
+# Marks a root as used for as long as this process or a child of it lives.
+use_root()
+{
+	exec 7<"$1"
+	flock -s 7
+}
+
+# Makes $1 an apt world with sources ($2...) and lists of its own, for
+# APT_CONFIG=$1/apt.conf: the machine's own are not touched.
+apt_lists()
+{
+	local dir=$1
+
+	shift
+	mkdir -p "$dir/parts" "$dir/lists/partial" "$dir/cache/archives/partial"
+	printf '%s\n' "$@" >"$dir/sources.list"
+	cat >"$dir/apt.conf" <<-END
+		Dir::Etc::SourceList "$dir/sources.list";
+		Dir::Etc::SourceParts "$dir/parts";
+		Dir::State::Lists "$dir/lists";
+		Dir::Cache "$dir/cache";
+		APT::Sandbox::User "root";
+	END
+}
