@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What every guest-side test of crypt-async shares.
+
+A test file declares its test points with the decorator `test`, and ends with
+`main()`, which loads the module, runs the points in order, prints TAP, takes
+down every device that is left and looks at the kernel's log:
+
+    @ca.test("a device can be read")
+    def readable():
+        with ca.Loop(ca.MIB) as below:
+            ...
+            ca.equal(disk.read(0, 512), bytes(512), "the first sector")
+
+    if __name__ == "__main__":
+        ca.main()
+
+A point passes when it checked something (`check`, `equal`, `same`, `fails`)
+and raised nothing. Everything random comes from one seed, printed at the
+start: CA_SEED=n repeats a run. CA_TARGET=crypt runs the file against the
+kernel's own target, which shows whether a failure is the module's or the
+test's. Arguments select test points by a part of their description.
+"""
+
+import contextlib
+import ctypes
+import errno as errno_names
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+from blockio import Disk
+from dm import Mapping, list_versions
+from klog import KernelLog
+from reference import encrypt, decrypt, iv_numbers
+from scratch import (Loop, NullBlk, cleanup, modprobe, module_loaded,
+                     quiet_udev)
+
+__all__ = ["Disk", "KernelLog", "Loop", "Mapping", "NullBlk", "check",
+           "decrypt", "diag", "encrypt", "equal", "fails", "iv_numbers",
+           "klog_mark", "klog_since", "list_versions", "main", "modprobe",
+           "module_loaded", "quiet_udev", "same", "skip", "test"]
+
+KIB = 1 << 10
+MIB = 1 << 20
+SECTOR = 512
+
+OWN = "crypt"                                       # the kernel's target
+TARGET = os.environ.get("CA_TARGET", "crypt-async")     # the one to test
+MODULE = "dm_crypt_async" if TARGET != OWN else "dm_crypt"
+MODULE_FILE = os.environ.get("CA_MODULE", "/vm/modules/dm_crypt_async.ko")
+PARAMETERS = f"/sys/module/{MODULE}/parameters"
+
+_SYS_DELETE_MODULE = 176
+_SYS_FINIT_MODULE = 313
+
+seed = int(os.environ.get("CA_SEED") or int.from_bytes(os.urandom(4)))
+rng = random.Random(seed)
+klog = None
+_tests = []
+_checks = 0
+
+
+class Failed(Exception):
+    """A check that did not hold."""
+
+
+class Skip(Exception):
+    """A test point that cannot run here, with the reason."""
+
+
+# --- declaring and checking -----------------------------------------------
+
+def test(description, cases=(None,)):
+    """Declare a test point, or one for each of cases (passed as argument)."""
+    def declare(function):
+        for case in cases:
+            _tests.append((description, case, function))
+        return function
+    return declare
+
+
+def klog_mark():
+    """The present end of the kernel's log."""
+    return klog.mark()
+
+
+def klog_since(mark):
+    """The lines logged after a mark."""
+    return klog.since(mark)
+
+
+def skip(reason):
+    """Leave this test point out, and say why."""
+    raise Skip(reason)
+
+
+def diag(text):
+    """Print a TAP comment."""
+    for line in str(text).splitlines() or [""]:
+        print("#", line)
+    sys.stdout.flush()
+
+
+def check(condition, what):
+    """Fail unless condition holds."""
+    global _checks
+    _checks += 1
+    if not condition:
+        raise Failed(what)
+
+
+def equal(got, want, what):
+    """Fail unless got == want."""
+    check(got == want, f"{what}: got {got!r}, expected {want!r}")
+
+
+def same(got, want, what):
+    """Fail unless two byte strings are equal; name the first difference."""
+    if len(got) == len(want) and bytes(got) == bytes(want):
+        check(True, what)
+        return
+    equal(len(got), len(want), f"{what}: length")
+    differ = [i for i in range(0, len(want), SECTOR)
+              if got[i:i + SECTOR] != want[i:i + SECTOR]]
+    at = differ[0]
+    check(False,
+          f"{what}: {len(differ)} of {-(-len(want) // SECTOR)} sectors differ,"
+          f" first at byte {at}, last at byte {differ[-1]}\n"
+          f"  got      {bytes(got[at:at + 32]).hex()}\n"
+          f"  expected {bytes(want[at:at + 32]).hex()}")
+
+
+def fails(number, what, function, *args, **kwargs):
+    """Fail unless the call raises an OSError with this errno (or one of a
+    tuple of them). Returns the exception."""
+    wanted = number if isinstance(number, tuple) else (number,)
+    names = "/".join(errno_names.errorcode[n] for n in wanted)
+    try:
+        result = function(*args, **kwargs)
+    except OSError as error:
+        name = errno_names.errorcode.get(error.errno, error.errno)
+        check(error.errno in wanted, f"{what}: {name} instead of {names}")
+        return error
+    check(False, f"{what}: gave {result!r} instead of {names}")
+    return None
+
+
+# --- random input ---------------------------------------------------------
+
+def data(length):
+    """Random bytes, the same for the same seed and test point."""
+    return rng.randbytes(length)
+
+
+def key(length):
+    """A random key of this many bytes, in hexadecimal.
+
+    No byte is zero and no two neighbours are equal, so that a part of it in a
+    log cannot be anything else.
+    """
+    out = bytearray()
+    while len(out) < length:
+        byte = rng.randrange(1, 256)
+        if not out or byte != out[-1]:
+            out.append(byte)
+    return out.hex()
+
+
+def split(length, unit, most=None):
+    """Cut [0, length) in random pieces, multiples of unit: (start, size)."""
+    most = (most or length) // unit
+    start = 0
+    while start < length:
+        size = min(rng.randint(1, most) * unit, length - start)
+        yield start, size
+        start += size
+
+
+# --- the table line -------------------------------------------------------
+
+def crypt_params(cipher, hexkey, device, *, iv_offset=0, offset=0, options=()):
+    """The arguments of a crypt or crypt-async table line."""
+    words = [cipher, hexkey, str(iv_offset), str(device), str(offset)]
+    if options:
+        words += [str(len(options)), *options]
+    return " ".join(words)
+
+
+def unit_options(unit, large=False):
+    """The options that select a unit size and how IVs count."""
+    options = [] if unit == SECTOR else [f"sector_size:{unit}"]
+    return options + (["iv_large_sectors"] if large else [])
+
+
+# --- the module -----------------------------------------------------------
+
+def _syscall(*args):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(*args) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def load_module(parameters=""):
+    """Load the module under test, as insmod would."""
+    if TARGET == OWN:
+        modprobe("dm-crypt")
+        return
+    modprobe("dm-mod")
+    with open(MODULE_FILE, "rb") as file:
+        _syscall(_SYS_FINIT_MODULE, file.fileno(), parameters.encode(), 0)
+
+
+def unload_module():
+    """Unload the module under test; EAGAIN when something uses it."""
+    _syscall(_SYS_DELETE_MODULE, MODULE.encode(), os.O_NONBLOCK)
+
+
+def module_references():
+    """How many users the module has."""
+    with open(f"/sys/module/{MODULE}/refcnt", encoding="ascii") as file:
+        return int(file.read())
+
+
+def get_parameter(name):
+    """The value of a module parameter."""
+    with open(f"{PARAMETERS}/{name}", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def set_parameter(name, value):
+    """Set a module parameter at run time."""
+    with open(f"{PARAMETERS}/{name}", "w", encoding="ascii") as file:
+        file.write(str(value))
+
+
+@contextlib.contextmanager
+def parameters(**values):
+    """Set module parameters for a while; the kernel's own target has none."""
+    if TARGET == OWN:
+        values = {}
+    before = {name: get_parameter(name) for name in values}
+    for name, value in values.items():
+        set_parameter(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            set_parameter(name, value)
+
+
+def kernel():
+    """The running kernel's version, as (major, minor)."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int(minor.split("-")[0])
+
+
+def own_version():
+    """The version of the kernel's own target, as (major, minor, patch)."""
+    modprobe("dm-crypt")
+    return list_versions()[OWN]
+
+
+# --- running --------------------------------------------------------------
+
+def _describe(description, case):
+    if case is None:
+        return description
+    words = case if isinstance(case, tuple) else (case,)
+    return f"{description}: {', '.join(str(word) for word in words)}"
+
+
+def _reason(error):
+    if isinstance(error, Failed):
+        where = traceback.extract_tb(error.__traceback__)
+        outside = [f for f in where if not f.filename.endswith("lib/ca.py")]
+        return f"{error}\n  at " + "\n  at ".join(
+            f"line {f.lineno}: {f.line}" for f in outside[-2:])
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _run_one(case, function):
+    """Run a test point and take down what it left. Returns what failed."""
+    global _checks
+    _checks = 0
+    mark = klog.mark()
+    try:
+        function(*([] if case is None else [case]))
+        if not _checks:
+            raise Failed("nothing was checked")
+    finally:
+        cleanup()
+    alarms = klog.alarms(mark)
+    if alarms:
+        raise Failed("the kernel's log has:\n  " + "\n  ".join(alarms))
+
+
+def _result(number, description, run):
+    """Run one point, print its line. Returns True if it did not fail."""
+    start = time.monotonic()
+    try:
+        run()
+    except Skip as reason:
+        print(f"ok {number} - {description} # SKIP {reason}", flush=True)
+        return True
+    except (Exception, KeyboardInterrupt) as error:
+        print(f"not ok {number} - {description}", flush=True)
+        diag(_reason(error))
+        diag(f"to repeat: CA_SEED={seed} {sys.argv[0]}")
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return False
+    print(f"ok {number} - {description}", flush=True)
+    if time.monotonic() - start > 5:
+        diag(f"{time.monotonic() - start:.0f} s")
+    return True
+
+
+def _module_released():
+    """The last point of each file: nothing of it is left in the kernel."""
+    cleanup()
+    if module_loaded(MODULE):
+        equal(module_references(), 0, "users of the module")
+        if TARGET != OWN:
+            unload_module()
+    check(not module_loaded(MODULE) or TARGET == OWN, "the module is gone")
+
+
+def _selected():
+    words = sys.argv[1:]
+    for description, case, function in _tests:
+        name = _describe(description, case)
+        if not words or any(word in name for word in words):
+            yield name, case, function
+
+
+def _stop(_signal, _frame):
+    raise KeyboardInterrupt
+
+
+def main(load=True):
+    """Run the file's test points, print TAP, exit 0 if none failed."""
+    global klog, rng
+    sys.dont_write_bytecode = True
+    signal.signal(signal.SIGTERM, _stop)
+    klog = KernelLog()
+    diag(f"{TARGET} on {os.uname().release}, CA_SEED={seed}")
+    failed = number = 0
+    with quiet_udev():
+        if load:
+            load_module()
+        for name, case, function in _selected():
+            number += 1
+            rng = random.Random(f"{seed} {name}")
+            failed += not _result(number, name,
+                                  lambda c=case, f=function: _run_one(c, f))
+        number += 1
+        failed += not _result(
+            number, "nothing is left behind, the kernel's log is clean",
+            lambda: _run_one(None, _module_released))
+    print(f"1..{number}", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+def run(*command, fail=True, **kwargs):
+    """Run a program; its output as text. Forks are slow in a guest."""
+    done = subprocess.run([str(word) for word in command], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False, **kwargs)
+    if fail and done.returncode:
+        raise Failed(f"{' '.join(map(str, command))}: exit status "
+                     f"{done.returncode}\n{done.stdout}")
+    return done

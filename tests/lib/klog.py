@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel's log since the test began."""
+
+import os
+import re
+
+_ALARMS = re.compile(
+    r"\bBUG\b|WARNING:|Oops|general protection fault|Kernel panic"
+    r"|Call Trace|lockup|hung task|blocked for more than|rcu.*stall"
+    r"|\bKASAN\b|\bKCSAN\b|\bKFENCE\b|\bUBSAN\b|INFO: possible"
+    r"|INFO: trying to register|INFO: suspicious|suspicious RCU"
+    r"|circular locking|recursive locking|inconsistent lock state"
+    r"|scheduling while atomic|sleeping function|refcount_t"
+    r"|corruption|unreferenced object|memory leaks?|page allocation failure"
+    r"|objects remaining", re.IGNORECASE)
+
+
+class KernelLog:
+    """Reads /dev/kmsg from its present end on."""
+
+    def __init__(self):
+        self._fd = os.open("/dev/kmsg",
+                           os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.lseek(self._fd, 0, os.SEEK_END)
+        self._lines = []
+
+    def _read(self):
+        while True:
+            try:
+                record = os.read(self._fd, 8192)
+            except BlockingIOError:
+                return
+            except BrokenPipeError:
+                self._lines.append("WARNING: the log was overrun")
+                continue
+            _, _, text = record.decode(errors="replace").partition(";")
+            self._lines.append(text.split("\n", 1)[0])
+
+    def mark(self):
+        """The present end of the log."""
+        self._read()
+        return len(self._lines)
+
+    def since(self, mark):
+        """The lines logged after mark."""
+        self._read()
+        return self._lines[mark:]
+
+    def alarms(self, mark=0):
+        """Those of them that no test may cause."""
+        return [line for line in self.since(mark) if _ALARMS.search(line)]

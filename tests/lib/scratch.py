@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Devices to test on, which go away whatever happens.
+
+A loop device on an anonymous memory file is the usual one: the test reads and
+writes the bytes below with pread and pwrite on the file, without any cache in
+between, and the file is as sparse as a test of large sector numbers needs.
+"""
+
+import contextlib
+import fcntl
+import os
+import struct
+import subprocess
+import time
+
+_LOOP_CLR_FD = 0x4C01
+_LOOP_CONFIGURE = 0x4C0A
+_LOOP_CTL_GET_FREE = 0x4C82
+_LOOP_CONFIG = struct.Struct("=II 5Q 4I 64s 64s 32s 2Q 8Q")
+_LO_READ_ONLY = 1
+_NULLB = "/sys/kernel/config/nullb"
+
+_UDEV_RULES = "/run/udev/rules.d"
+_QUIET_RULES = ("55-dm.rules", "60-block.rules", "60-persistent-storage.rules",
+                "60-persistent-storage-dm.rules", "64-btrfs.rules",
+                "90-dm-notify.rules", "95-dm-notify.rules")
+
+_open = []
+
+
+def register(thing):
+    """Have cleanup() close thing."""
+    _open.append(thing)
+
+
+def forget(thing):
+    """Thing is closed."""
+    if registered(thing):
+        _open.remove(thing)
+
+
+def registered(thing):
+    """Is thing still to be closed?"""
+    return any(other is thing for other in _open)
+
+
+def cleanup():
+    """Close everything that is still open, the newest first; and everything
+    again until nothing changes, since devices stand on each other."""
+    problem = None
+    while _open:
+        before = len(_open)
+        problem = None
+        for thing in reversed(list(_open)):
+            try:
+                thing.close()
+                forget(thing)
+            except OSError as error:
+                problem = error
+        if problem and len(_open) == before:
+            _open.clear()
+            raise problem
+
+
+def module_loaded(name):
+    """Is a module, or the built-in code of that name, there?"""
+    return os.path.isdir(f"/sys/module/{name.replace('-', '_')}")
+
+
+def modprobe(name, *parameters):
+    """Load one of the kernel's modules, unless it is there."""
+    if not module_loaded(name):
+        subprocess.run(["modprobe", name, *parameters], check=True)
+
+
+@contextlib.contextmanager
+def quiet_udev():
+    """Keep udev from probing each of our many devices: slow in a guest, and
+    a probe that holds a device open gets in the way of its removal."""
+    masked = []
+    if os.path.isdir("/run/udev"):
+        os.makedirs(_UDEV_RULES, exist_ok=True)
+        for name in _QUIET_RULES:
+            path = os.path.join(_UDEV_RULES, name)
+            if not os.path.lexists(path):
+                os.symlink("/dev/null", path)
+                masked.append(path)
+    try:
+        yield
+    finally:
+        for path in masked:
+            os.unlink(path)
+
+
+def _retry(function, patience=10):
+    """Wait for whoever else has the device open."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return function()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+class _Device:
+    """What all scratch devices have."""
+
+    path = None
+
+    def _identify(self):
+        self.dev = os.stat(self.path).st_rdev
+        self.devno = f"{os.major(self.dev)}:{os.minor(self.dev)}"
+        self.block = os.path.basename(self.path)
+
+    def stat(self):
+        """The counters of /sys/block/*/stat, as a list."""
+        with open(f"/sys/block/{self.block}/stat", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+
+    def flushes(self):
+        """How many flushes reached the device."""
+        return self.stat()[15]
+
+    def queue(self, attribute):
+        """An attribute of the device's queue in sysfs."""
+        with open(f"/sys/block/{self.block}/queue/{attribute}",
+                  encoding="ascii") as file:
+            return file.read().strip()
+
+    def close(self):
+        """Take the device down."""
+        raise NotImplementedError
+
+    def __str__(self):
+        return self.devno
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if registered(self):
+            self.close()
+
+
+class Loop(_Device):
+    """A loop device on a sparse file in memory."""
+
+    def __init__(self, size, *, block=512, read_only=False):
+        modprobe("loop")
+        self.size = size
+        self.sectors = size // 512
+        self.file = os.memfd_create("ca-scratch")
+        os.ftruncate(self.file, size)
+        self._fd = self._attach(block, _LO_READ_ONLY if read_only else 0)
+        register(self)
+        self._identify()
+
+    def _attach(self, block, flags):
+        config = _LOOP_CONFIG.pack(self.file, block, *[0] * 5, 0, 0, 0, flags,
+                                   b"ca-scratch", b"", b"", *[0] * 10)
+        control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            while True:
+                number = fcntl.ioctl(control, _LOOP_CTL_GET_FREE)
+                self.path = f"/dev/loop{number}"
+                fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    fcntl.ioctl(fd, _LOOP_CONFIGURE, config)
+                    return fd
+                except OSError:
+                    os.close(fd)    # somebody else took it
+        finally:
+            os.close(control)
+
+    def read(self, at=0, length=None):
+        """The bytes of the device, as they are stored."""
+        length = self.size - at if length is None else length
+        return os.pread(self.file, length, at)
+
+    def write(self, at, data):
+        """Store bytes below everything else."""
+        os.pwrite(self.file, data, at)
+
+    def wipe(self):
+        """Make all of it zero and give back its memory."""
+        os.ftruncate(self.file, 0)
+        os.ftruncate(self.file, self.size)
+
+    def close(self):
+        """Detach the device and drop its file."""
+        if self._fd >= 0:
+            _retry(lambda: fcntl.ioctl(self._fd, _LOOP_CLR_FD))
+            os.close(self._fd)
+            os.close(self.file)
+            self._fd = -1
+        forget(self)
+
+
+class NullBlk(_Device):
+    """A null_blk device that keeps its data, with any attributes that the
+    driver offers in configfs (size in MiB)."""
+
+    def __init__(self, **attributes):
+        modprobe("null_blk", "nr_devices=0")
+        if not os.path.isdir(_NULLB):
+            subprocess.run(["mount", "-t", "configfs", "none",
+                            "/sys/kernel/config"], check=True)
+        self._dir = f"{_NULLB}/ca{os.getpid()}n{len(_open)}"
+        os.mkdir(self._dir)
+        register(self)
+        for name, value in {"memory_backed": 1, "submit_queues": 2,
+                            **attributes, "power": 1}.items():
+            self._set(name, value)
+        with open(f"{self._dir}/index", encoding="ascii") as file:
+            self.path = f"/dev/nullb{file.read().strip()}"
+        named = f"/dev/{os.path.basename(self._dir)}"
+        self.path = named if os.path.exists(named) else self.path
+        self._identify()
+
+    def _set(self, name, value):
+        with open(f"{self._dir}/{name}", "w", encoding="ascii") as file:
+            file.write(str(value))
+
+    def close(self):
+        """Switch the device off and remove it."""
+        self._set("power", 0)
+        os.rmdir(self._dir)
+        forget(self)
