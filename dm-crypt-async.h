@@ -3,10 +3,10 @@
  * The structures that the parts of dm-crypt-async share, who may touch what and when, and the
  * functions that cross files, sectioned by the file that holds them. Calls go down only:
  *
- *	target -> table, key, io
- *	io -> crypt, pages, dispatch
- *	crypt -> cipher, iv
- *	key -> cipher
+ *	target calls table, key and io
+ *	io calls crypt, pages and dispatch
+ *	crypt calls cipher, iv and dispatch
+ *	key calls cipher
  *
  * and up only when something completes. "Sector" is always 512 bytes; a "unit" is one encryption
  * sector (sector_size: 512 to 4096 bytes), which has one IV and takes one crypto request.
@@ -118,8 +118,8 @@ static inline u8 *ca_request_iv(const struct ca_cipher *cipher, struct ca_reques
 	return PTR_ALIGN(&r->tail[0], cipher->iv_align + 1);
 }
 
-static inline struct skcipher_request *ca_request_skcipher(const struct ca_cipher *cipher,
-							    struct ca_request *r)
+static inline struct skcipher_request *
+ca_request_skcipher(const struct ca_cipher *cipher, struct ca_request *r)
 {
 	return (void *)PTR_ALIGN(ca_request_iv(cipher, r) + cipher->iv_size, CRYPTO_MINALIGN);
 }

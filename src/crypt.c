@@ -96,11 +96,8 @@ static struct ca_request *get_request(struct dm_crypt_io *io)
 		return r;
 	}
 
-	/*
-	 * Pairs with put_request() and the read of awaited in request_done(): one of both sees
-	 * the other.
-	 */
 	await(ctx, &io->own);
+	/* Pairs with the one in request_done(): it sees awaited, or this sees own free. */
 	smp_mb();
 	return test_and_set_bit(0, &ctx->own_busy) ? NULL : &io->own;
 }
@@ -130,6 +127,7 @@ static void request_done(void *data, int err)
 			ca_count(io->ca, CA_STAT_REFUSED);
 		}
 		put_request(io, r);
+		/* Pairs with the barrier in get_request(). */
 		smp_mb();
 	}
 	/* If put_request() freed r, this compares its address and nothing more. */
@@ -138,6 +136,7 @@ static void request_done(void *data, int err)
 	if (over && atomic_dec_and_test(&ctx->pending))
 		ca_io_converted(io);
 }
+
 CA_COMPLETION(request_done)
 
 /*
