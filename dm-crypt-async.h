@@ -3,7 +3,7 @@
  * The structures that the parts of dm-crypt-async share, who may touch what and when, and the
  * functions that cross files, sectioned by the file that holds them. Calls go down only:
  *
- *	target calls table, key and io
+ *	target calls io, key and table
  *	io calls crypt, pages and dispatch
  *	crypt calls cipher, iv and dispatch
  *	key calls cipher
