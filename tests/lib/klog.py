@@ -12,7 +12,7 @@ _ALARMS = re.compile(
     r"|circular locking|recursive locking|inconsistent lock state"
     r"|scheduling while atomic|sleeping function|refcount_t"
     r"|corruption|unreferenced object|memory leaks?|page allocation failure"
-    r"|objects remaining", re.IGNORECASE)
+    r"|objects remaining|call missing", re.IGNORECASE)
 
 
 class KernelLog:
