@@ -95,6 +95,7 @@ static int make_queues(struct ca_device *ca)
 	err = ca_dispatch_init(ca);
 	if (err)
 		goto free_io;
+	ca_watchdog_init(ca);
 	return 0;
 
 free_io:
@@ -163,6 +164,7 @@ static void destruct(struct dm_target *ti)
 {
 	struct ca_device *ca = ti->private;
 
+	ca_watchdog_exit(ca);
 	ca_dispatch_exit(ca);
 	ca_io_exit(ca);
 	free_percpu(ca->stats);
@@ -254,6 +256,10 @@ static struct target_type crypt_async_target = {
 
 static int __init crypt_async_init(void)
 {
+#ifdef CA_SHARED_CONTEXT
+	add_taint(TAINT_USER, LOCKDEP_STILL_OK);
+	DMWARN("built with SHARED_CONTEXT: this module corrupts data, for a test");
+#endif
 	return dm_register_target(&crypt_async_target);
 }
 module_init(crypt_async_init);

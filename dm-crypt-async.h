@@ -4,8 +4,8 @@
  * functions that cross files, sectioned by the file that holds them. Calls go down only:
  *
  *	target calls io, key and table
- *	io calls crypt, pages and dispatch
- *	crypt calls cipher, iv and dispatch
+ *	io calls crypt, pages, watchdog and dispatch
+ *	crypt calls cipher, iv, watchdog and dispatch
  *	key calls cipher
  *
  * and up only when something completes. "Sector" is always 512 bytes; a "unit" is one encryption
@@ -145,6 +145,7 @@ enum ca_stat {
 	CA_STAT_TRIMMED,	/* write fragments that got fewer pages than they wanted */
 	CA_STAT_WAITED,		/* cutters that had to be handed to a worker, for memory */
 	CA_STAT_REFUSED,	/* requests that the crypto driver failed */
+	CA_STAT_OVERDUE,	/* fragments that the driver left unanswered for too long */
 	CA_STAT_ERRORS,		/* base bios ended with an error */
 	CA_STAT_COUNT
 };
@@ -199,6 +200,11 @@ enum ca_option {
  * @io_wq: everything that a fragment needs to come to its end; never waits for any of the above
  * @cutters: base bios whose rest is cut by a worker
  * @stats: counters
+ *
+ * The watchdog's:
+ * @watch_lock: protects the list and the membership of a fragment in it; taken in any context
+ * @watched: fragments that have had a request with the crypto driver
+ * @watchdog: looks through the list; asleep while it is empty
  */
 struct ca_device {
 	struct dm_target *ti;
@@ -220,6 +226,10 @@ struct ca_device {
 	struct workqueue_struct *cut_wq;
 	struct workqueue_struct *io_wq;
 	struct ca_stats __percpu *stats;
+
+	spinlock_t watch_lock;	/* for watched, any context */
+	struct list_head watched;
+	struct delayed_work watchdog;
 };
 
 static inline bool ca_has(const struct ca_device *ca, enum ca_option option)
@@ -343,6 +353,13 @@ enum ca_state {
  * @work: continues the fragment on io_wq, from @state
  * @ctx: the conversion; see there for who owns what
  *
+ * For the watchdog; see watchdog.c:
+ * @watch_entry: in ca_device.watched
+ * @is_watched: it is there; owned by whoever moves the fragment on
+ * @reported: the user has been told; protected by ca_device.watch_lock
+ * @asked: when the converter handed the driver its last request, in jiffies
+ * @bytes: what the fragment converts in all
+ *
  * In the base io only:
  * @cut_work: continues the cutter on cut_wq
  * @rest: what has not been cut off the base bio yet; owned by the cutter
@@ -368,6 +385,12 @@ struct dm_crypt_io {
 	struct work_struct work;
 	struct convert_context ctx;
 
+	struct list_head watch_entry;
+	bool is_watched;
+	bool reported;
+	unsigned long asked;
+	unsigned int bytes;
+
 	struct work_struct cut_work;
 	struct bvec_iter rest;
 	sector_t rest_sector;
@@ -389,6 +412,13 @@ void ca_io_exit(struct ca_device *ca);
 void ca_io_map(struct ca_device *ca, struct bio *bio);
 void ca_io_move(struct dm_crypt_io *io, enum ca_state to);
 void ca_io_converted(struct dm_crypt_io *io);
+
+/* ---------------------------------------------------------------- watchdog */
+
+void ca_watchdog_init(struct ca_device *ca);
+void ca_watchdog_exit(struct ca_device *ca);
+void ca_watch(struct dm_crypt_io *io);
+void ca_unwatch(struct dm_crypt_io *io);
 
 /* ------------------------------------------------------------------- pages */
 

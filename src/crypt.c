@@ -174,6 +174,20 @@ static int map_unit(struct scatterlist *sg, struct bio *bio, struct bvec_iter *i
 	return 0;
 }
 
+/* The sector of the fragment's next unit, plus iv_offset; the unit after that comes next. */
+static u64 next_sector(struct dm_crypt_io *io)
+{
+#ifdef CA_SHARED_CONTEXT
+	struct convert_context *ctx = &ca_base(io)->ctx;
+#else
+	struct convert_context *ctx = &io->ctx;
+#endif
+	u64 sector = ctx->at.sector;
+
+	ctx->at.sector += 1 << io->ca->unit_shift;
+	return sector;
+}
+
 /* Hands the next unit to the driver and moves behind it. Return: what the driver answered. */
 static int submit_unit(struct dm_crypt_io *io, struct ca_request *r, bool may_sleep)
 {
@@ -182,8 +196,8 @@ static int submit_unit(struct dm_crypt_io *io, struct ca_request *r, bool may_sl
 	struct convert_context *ctx = &io->ctx;
 	struct skcipher_request *req = ca_request_skcipher(cipher, r);
 	struct scatterlist *out = r->in;
-	u64 sector = ctx->at.sector;
 	u8 *iv = ca_request_iv(cipher, r);
+	u64 sector;
 	int err;
 
 	err = map_unit(r->in, ctx->bio_in, &ctx->at.in, ca->unit_size);
@@ -193,8 +207,8 @@ static int submit_unit(struct dm_crypt_io *io, struct ca_request *r, bool may_sl
 	}
 	if (err)
 		return err;
-	ctx->at.sector += 1 << ca->unit_shift;
 
+	sector = next_sector(io);
 	cipher->iv_ops->generate(ca, iv, ca_has(ca, CA_OPT_IV_LARGE_SECTORS) ?
 				 sector >> ca->unit_shift : sector);
 	skcipher_request_set_tfm(req, cipher->tfms[sector & (cipher->tfm_count - 1)]);
@@ -272,9 +286,11 @@ bool ca_convert(struct dm_crypt_io *io, bool may_sleep)
 			break;
 		case -EINPROGRESS:
 			r = NULL;
+			ca_watch(io);
 			break;
 		case -EBUSY:
 			r = NULL;
+			ca_watch(io);
 			if (park(io))
 				return false;
 			break;

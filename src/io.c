@@ -51,7 +51,7 @@ static const unsigned int moves[CA_STATES] = {
 /**
  * ca_io_move() - brings a fragment into its next state
  * @io: the fragment, owned by the caller
- * @to: the state; a move that is not in the list is a bug, which DEBUG=1 reports
+ * @to: the state; a move that is not in the list is a bug, which DEBUG=y reports
  *
  * Context: Any.
  */
@@ -133,6 +133,7 @@ static void start_write(struct dm_crypt_io *io)
 /* @in_task: the caller may submit bios */
 static void finish_conversion(struct dm_crypt_io *io, bool in_task)
 {
+	ca_unwatch(io);
 	if (io->ctx.error) {
 		if (io->clone)
 			put_write_clone(io, true);
@@ -178,6 +179,7 @@ static void init_io(struct dm_crypt_io *io, struct ca_device *ca, struct dm_cryp
 	io->base_bio = base_bio;
 	io->clone = NULL;
 	io->state = CA_NEW;
+	io->is_watched = false;
 	INIT_WORK(&io->work, fragment_work);
 }
 
@@ -192,6 +194,7 @@ static void take_part(struct dm_crypt_io *io, unsigned int bytes, struct bio *ou
 
 	part.bi_size = bytes;
 	io->sector = base->rest_sector;
+	io->bytes = bytes;
 	atomic_inc(&base->refs);
 	ca_convert_init(io, base->base_bio, part, out_bio,
 			out_bio == base->base_bio ? part : out_bio->bi_iter);

@@ -24,6 +24,11 @@ static unsigned int page_reserve = BIO_MAX_VECS;
 module_param(page_reserve, uint, 0644);
 MODULE_PARM_DESC(page_reserve, "Bounce pages that a new device holds in reserve, at least 1");
 
+static unsigned int page_limit;
+module_param(page_limit, uint, 0644);
+MODULE_PARM_DESC(page_limit,
+		 "Bounce pages that a new device may hold, the reserve included, 0 for 2% of memory");
+
 static void *alloc_page_counted(gfp_t gfp, void *data)
 {
 	struct ca_device *ca = data;
@@ -56,10 +61,10 @@ static void free_page_counted(void *page, void *data)
 int ca_pages_init(struct ca_device *ca)
 {
 	unsigned int reserve = clamp(page_reserve, 1U, 1U << 16);
-	unsigned long limit = totalram_pages() * LIMIT_PERCENT / 100;
+	unsigned long limit = page_limit ?: totalram_pages() * LIMIT_PERCENT / 100;
 
 	atomic_set(&ca->pages_used, 0);
-	ca->page_limit = clamp_t(unsigned long, limit, reserve + BIO_MAX_VECS, INT_MAX / 2);
+	ca->page_limit = clamp_t(unsigned long, limit, reserve, INT_MAX / 2);
 	return mempool_init(&ca->pages, reserve, alloc_page_counted, free_page_counted, ca);
 }
 
