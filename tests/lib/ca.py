@@ -211,13 +211,30 @@ def load_module(parameters=""):
         modprobe("dm-crypt")
         return
     modprobe("dm-mod")
-    with open(MODULE_FILE, "rb") as file:
+    load_file(MODULE_FILE, parameters)
+
+
+def only_ours():
+    """For a file that cannot run against the kernel's own target."""
+    if TARGET == OWN:
+        print("1..0 # SKIP the kernel's own target has nothing of this")
+        sys.exit(0)
+
+
+def load_file(path, parameters=""):
+    """Load a module from a file."""
+    with open(path, "rb") as file:
         _syscall(_SYS_FINIT_MODULE, file.fileno(), parameters.encode(), 0)
+
+
+def delete_module(name):
+    """Unload a module; EAGAIN when something uses it."""
+    _syscall(_SYS_DELETE_MODULE, name.encode(), os.O_NONBLOCK)
 
 
 def unload_module():
     """Unload the module under test; EAGAIN when something uses it."""
-    _syscall(_SYS_DELETE_MODULE, MODULE.encode(), os.O_NONBLOCK)
+    delete_module(MODULE)
 
 
 def module_references():
