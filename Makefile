@@ -11,6 +11,9 @@ help_text = \
 "make demo       boot a virtual machine and show that it works" \
 "make test       all tests; RELEASES=\"trixie\" and TESTS=\"...\" select some" \
 "make check      the sources only: warnings, sparse, checkpatch, shellcheck..." \
+"make debug-kernel                 build a kernel with KASAN, lockdep and so on, as one more release" \
+"make stress     asynchronous crypto under errors and in little memory; DURATION=3600" \
+"make docs       draw the figures" \
 "make new-test NAME=80-example     start a test from a template" \
 "scripts/vm --help                 run any command in a virtual machine"
 
@@ -34,6 +37,20 @@ test:
 	@scripts/setup
 	@tests/run
 
+docs:
+	@scripts/setup
+	@mkdir -p build/docs
+	@scripts/root run trixie -- dot -Tsvg -o build/docs/fragment.svg docs/fragment.dot
+	@echo build/docs/fragment.svg
+
+debug-kernel:
+	@scripts/setup
+	@scripts/debug-kernel
+
+stress:
+	@scripts/setup
+	@scripts/stress $(or $(DURATION),3600)
+
 check:
 	@scripts/setup
 	@TESTS=tests/static/ tests/run
@@ -44,4 +61,4 @@ new-test:
 help:
 	@printf '%s\n' $(help_text)
 
-.PHONY: all install clean demo test check new-test help
+.PHONY: all install clean demo test check docs debug-kernel stress new-test help

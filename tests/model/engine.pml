@@ -1,0 +1,955 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The fragment engine's write path, for spin.
+ *
+ * What is modelled, and where it is in the module:
+ *
+ *	map_write		ca_io_map: cut a base without ever sleeping
+ *	cut_worker, cut_write	cut_write: the same from the cutters' queue, may wait for pools
+ *	convert			ca_convert: hand the units of a fragment to the cipher
+ *	request_done		request_done: the cipher's callback
+ *	kick			kick: wake a parked converter
+ *	fragment_worker		fragment_work: resume a parked converter, submit a converted write
+ *	give_back, drop_base	finish_write: give everything back, drop the base
+ *	base_put		put_base: the last one ends the base
+ *	cipher			a crypto driver: a queue, a backlog, any order, errors
+ *	disk			the device below: any order, errors
+ *
+ * A page holds UPP units; a fragment owns pages first … first + count - 1 of its base.
+ * Fragment numbers below BASES are the bases themselves (the first fragment of each);
+ * those from BASES on are the objects of the pool. Request number f is the one
+ * embedded in fragment f, request FRAGS + f another one that f was lucky to allocate.
+ *
+ * Pools are plain counters, so a "pool" is its reserve: the allocator behind it
+ * never helps. That is the worst case for deadlocks.
+ *
+ * Checked: assertions here; no invalid end state (a base that never ends leaves
+ * "all_ended" waiting, which is one). Steps that touch shared state stand alone;
+ * only what an atomic instruction or a lock makes one step is in an atomic block.
+ * The model is sequentially consistent: where the code needs a full barrier for
+ * that, a comment says "barrier".
+ *
+ * Faults, to see that the checker can fail, each by -DNAME:
+ *
+ *	SHARED_CONTEXT		fragments of one base share its convert context
+ *	EARLY_ERROR_READ	the dropper reads base.error before its decrement
+ *	LATE_ERROR_RECORD	a fragment records its error after its decrement
+ *	HOLD_AND_WAIT		a cutter keeps its pages while it waits for more
+ *	HANDED_OVER		map leaves what it holds to the cutter, instead of giving it back
+ *	NO_RECHECK		no second look at the embedded request before parking
+ *	KICK_ONCE		kick tries PARKED, then RUNNING, and does not look again
+ *	LATE_KICK		request_done drops its unit before the kick
+ */
+
+#ifndef BASES
+#define BASES	1	/* writers, one base each */
+#endif
+#ifndef PAGES
+#define PAGES	2	/* pages of a base */
+#endif
+#ifndef UPP
+#define UPP	2	/* units of a page */
+#endif
+#ifndef POOL_OBJECTS
+#define POOL_OBJECTS 1
+#endif
+#ifndef POOL_CLONES
+#define POOL_CLONES 1
+#endif
+#ifndef POOL_PAGES
+#define POOL_PAGES 1
+#endif
+#ifndef CUTTERS
+#define CUTTERS	1	/* threads of the cutters' queue: 1 is its rescuer alone */
+#endif
+#ifndef WORKERS
+#define WORKERS	1	/* threads of the fragments' queue */
+#endif
+#ifndef DEPTH
+#define DEPTH	1	/* the cipher's queue */
+#endif
+#ifndef CPUS
+#define CPUS	2	/* callbacks that may run at the same time */
+#endif
+#ifndef EXTRA
+#define EXTRA	1	/* 1: more requests than the embedded one, when lucky */
+#endif
+#ifndef ERRORS
+#define ERRORS	1	/* 1: cipher and disk may fail */
+#endif
+#ifndef TRIM
+#define TRIM	1	/* 1: a fragment may get fewer pages than the pool has */
+#endif
+#ifndef SYNC
+#define SYNC	1	/* 1: the cipher may finish a request at once */
+#endif
+
+#define FRAGS	(BASES + POOL_OBJECTS)
+#define REQUESTS (FRAGS * (1 + EXTRA))
+#define UNITS	(PAGES * UPP)
+#define NONE	255
+
+/* context.go */
+#define RUNNING	0	/* a thread converts, or is about to */
+#define PARKED	1	/* no thread; whoever makes it RUNNING queues the work */
+#define KICKED	2	/* what the converter would park for has happened */
+
+/* fragment.state */
+#define FREE		0
+#define TAKEN		1	/* somebody's, not yet started */
+#define CONVERTING	2
+#define CONVERTED	3	/* pending was zero, the clone not yet submitted */
+#define SUBMITTED	4
+#define ENDED		5	/* only the base stays in this state */
+
+/* request.state, the driver's view */
+#define IDLE		0
+#define QUEUED		1	/* has a slot in the queue */
+#define BACKLOG		2	/* accepted with -EBUSY */
+#define MOVED		3	/* has a slot, -EINPROGRESS not yet said */
+#define TALKING		4	/* a callback is under way */
+
+typedef context {
+	byte pos;	/* next unit of the base to convert */
+	byte end;	/* first unit that is not ours */
+	byte pending;	/* units not settled + 1 for the converter */
+	byte awaited;	/* the request whose callback may wake us */
+	byte go;		/* ctx->run in the code */
+};
+
+typedef fragment {
+	byte state;
+	byte base;
+	byte first;	/* page */
+	byte count;	/* pages */
+	bit error;
+	bit busy;	/* the embedded request is the driver's */
+	bit queued;	/* its work is pending */
+};
+
+typedef request {
+	byte state;
+	byte unit;
+};
+
+typedef base_io {
+	byte next;	/* page that the next fragment starts at */
+	byte refs;	/* 1 for the cutter, 1 for each fragment in flight */
+	bit error;
+	bit ended;
+	bit failed;	/* ghost: some fragment met an error */
+	byte flying;	/* ghost: fragments not ended */
+};
+
+context ctx[FRAGS];
+fragment frag[FRAGS];
+request req[REQUESTS];
+base_io io[BASES];
+byte converted[BASES * UNITS];	/* ghost: how often each unit was */
+byte written[BASES * PAGES];	/* ghost: how many fragments ended with each page */
+
+byte objects = POOL_OBJECTS;
+byte clones = POOL_CLONES;
+byte pages = POOL_PAGES;
+
+byte in_queue;
+#ifdef IN_ORDER
+chan order = [REQUESTS] of { byte };
+#endif
+chan cut_queue = [BASES] of { byte };
+chan work_queue = [FRAGS] of { byte };
+
+#ifdef SHARED_CONTEXT
+#define CTX(f)	frag[f].base
+#else
+#define CTX(f)	(f)
+#endif
+#define FRAGMENT_OF(r)	((r) % FRAGS)
+#define UNIT_OF(f, u)	(frag[f].base * UNITS + (u))
+#define ALIVE(f)	(frag[f].state != FREE && !io[frag[f].base].ended)
+
+/* What the inlines need as locals of their caller. */
+#define LOCALS			\
+	byte c = 0;		\
+	byte r = NONE;		\
+	byte settled = 0;	\
+	byte b2 = 0;		\
+	byte i = 0;		\
+	bit park = 0;		\
+	bit failed = 0;		\
+	bit ended = 0;		\
+	bit late = 0
+
+inline forget(f)
+{
+	frag[f].base = 0;
+	frag[f].first = 0;
+	frag[f].count = 0;
+	frag[f].error = 0;
+	frag[f].state = FREE;
+	ctx[f].pos = 0;
+	ctx[f].end = 0;
+	ctx[f].awaited = 0;
+	ctx[f].go = RUNNING
+}
+
+/* ---- base io ------------------------------------------------------------- */
+
+/* bio_endio(base_bio). Nothing of the base means anything from here on. */
+inline end_base(b, err)
+{
+	assert(!io[b].ended);
+	assert(io[b].refs == 0 && io[b].flying == 0 && io[b].next == PAGES);
+	assert(err == io[b].failed);
+	io[b].ended = 1;
+	io[b].error = 0;
+	io[b].failed = 0;
+	forget(b);
+	i = 0;
+	do
+	:: i < PAGES ->
+		assert(written[b * PAGES + i] == 1);
+		written[b * PAGES + i] = 0;
+		i++
+	:: else -> break
+	od;
+	i = 0;
+	do
+	:: i < UNITS ->
+		converted[b * UNITS + i] = 0;
+		i++
+	:: else -> break
+	od;
+	i = 0
+}
+
+/*
+ * ca_base_put: only the last one looks at the error, and after its decrement. One
+ * step: once the count is zero, nobody else has the base.
+ */
+inline base_put(b)
+{
+#ifdef EARLY_ERROR_READ
+	failed = io[b].error;
+#endif
+	atomic {
+		assert(io[b].refs > 0);
+		io[b].refs--;
+		if
+		:: io[b].refs == 0 ->
+#ifndef EARLY_ERROR_READ
+			failed = io[b].error;
+#endif
+			end_base(b, failed)
+		:: else
+		fi;
+		failed = 0
+	}
+}
+
+/* ---- fragments ----------------------------------------------------------- */
+
+/*
+ * finish_write, in two parts. First: record the error, free pages, clone and
+ * object. Freeing never waits, so that it is one step hides no deadlock.
+ */
+inline give_back(f)
+{
+	assert(ALIVE(f));
+	assert(!frag[f].busy && !frag[f].queued);
+	assert(ctx[CTX(f)].pending == 0);
+	b2 = frag[f].base;
+	ended = 1;
+#ifdef LATE_ERROR_RECORD
+	late = frag[f].error;
+#else
+	if
+	:: frag[f].error -> io[b2].error = 1
+	:: else
+	fi;
+#endif
+	/* However it ended, its pages were dealt with; whether well is io.failed's matter. */
+	i = 0;
+	do
+	:: i < frag[f].count ->
+		written[b2 * PAGES + frag[f].first + i]++;
+		assert(written[b2 * PAGES + frag[f].first + i] == 1);
+		i++
+	:: else -> break
+	od;
+	i = 0;
+	do
+	:: i < frag[f].count * UPP ->
+		converted[b2 * UNITS + frag[f].first * UPP + i] = 1;
+		i++
+	:: else -> break
+	od;
+	i = 0;
+	pages = pages + frag[f].count;
+	clones++;
+	assert(pages <= POOL_PAGES && clones <= POOL_CLONES);
+	io[b2].flying--;
+	if
+	:: f >= BASES ->
+		objects++;
+		assert(objects <= POOL_OBJECTS);
+		forget(f)
+	:: else -> frag[f].state = ENDED
+	fi
+}
+
+/* Then: drop the base. */
+inline drop_base()
+{
+	if
+	:: ended ->
+		ended = 0;
+		base_put(b2);
+#ifdef LATE_ERROR_RECORD
+		if
+		:: late -> io[b2].error = 1
+		:: else
+		fi;
+		late = 0;
+#endif
+		b2 = 0
+	:: else
+	fi
+}
+
+/* Every unit was encrypted once, none has an error. */
+inline submit_clone(f)
+{
+	assert(ALIVE(f) && frag[f].state == CONVERTED && !frag[f].error);
+	i = frag[f].first * UPP;
+	do
+	:: i < (frag[f].first + frag[f].count) * UPP ->
+		assert(converted[UNIT_OF(f, i)] == 1);
+		i++
+	:: else -> break
+	od;
+	i = 0;
+	frag[f].state = SUBMITTED
+}
+
+inline queue_work(f)
+{
+	d_step {
+		assert(ALIVE(f) && !frag[f].queued);
+		frag[f].queued = 1;
+		work_queue!f
+	}
+}
+
+/*
+ * Settles n units. Who settles the last one owns the fragment alone: submits the
+ * clone, or ends the fragment. A callback may run in a hard irq: it leaves the
+ * submission to the work.
+ */
+inline settle(f, c, n, in_callback)
+{
+	atomic {
+		assert(ALIVE(f) && ctx[c].pending >= n);
+		ctx[c].pending = ctx[c].pending - (n);
+		if
+		:: ctx[c].pending == 0 ->
+			assert(frag[f].state == CONVERTING);
+			frag[f].state = CONVERTED;
+			if
+			:: frag[f].error -> give_back(f)
+			:: else ->
+				if
+				:: in_callback -> queue_work(f)
+				:: else -> submit_clone(f)
+				fi
+			fi
+		:: else
+		fi
+	};
+	drop_base()
+}
+
+/* ---- ca_convert ---------------------------------------------------------- */
+
+/* The embedded request, or with luck another one, or NONE. */
+inline get_request(f, r)
+{
+	if
+	:: !frag[f].busy -> r = f
+#if EXTRA
+	:: frag[f].busy && req[FRAGS + f].state == IDLE -> r = FRAGS + f
+#endif
+	:: frag[f].busy -> r = NONE
+	fi
+}
+
+inline hand_over(f, c, r, new_state)
+{
+	assert(req[r].state == IDLE);
+	req[r].state = new_state;
+	req[r].unit = ctx[c].pos;
+	ctx[c].pos++;
+#ifdef IN_ORDER
+	order!r;
+#endif
+	if
+	:: r < FRAGS -> frag[r].busy = 1
+	:: else
+	fi
+}
+
+/* One answer of the driver, whichever it likes. */
+inline submit_request(f, c, r)
+{
+	if
+	:: in_queue < DEPTH ->
+		hand_over(f, c, r, QUEUED);
+		in_queue++
+	:: in_queue >= DEPTH ->	/* -EBUSY */
+		hand_over(f, c, r, BACKLOG);
+		park = 1
+#if SYNC
+	:: in_queue < DEPTH ->	/* finished at once */
+		converted[UNIT_OF(f, ctx[c].pos)]++;
+		assert(converted[UNIT_OF(f, ctx[c].pos)] == 1);
+		settled++;
+		ctx[c].pos++
+#endif
+#if ERRORS
+	:: true ->		/* refused: no more of this fragment */
+		io[frag[f].base].failed = 1;
+		frag[f].error = 1;
+		settled = settled + (ctx[c].end - ctx[c].pos);
+		ctx[c].pos = ctx[c].end
+#endif
+	fi
+}
+
+/*
+ * Runs in map, in the cutter, or in the fragment's work. Ends with the converter's
+ * own count dropped, or parked; from then on the fragment is not ours.
+ */
+inline convert(f)
+{
+	c = CTX(f);
+	do
+	:: ctx[c].pos >= ctx[c].end ->
+		settle(f, c, settled + 1, 0);
+		settled = 0;
+		break
+	:: atomic { ctx[c].pos < ctx[c].end ->
+		assert(ALIVE(f));
+		get_request(f, r) };
+		/*
+		 * The request to wait for is named before the driver can answer, or, with
+		 * none at hand, before the second look (barrier).
+		 */
+		ctx[c].awaited = (r == NONE -> f : r);
+		ctx[c].go = RUNNING;
+		atomic {
+			if
+			:: r == NONE ->
+#ifdef NO_RECHECK
+				park = 1
+#else
+				park = frag[f].busy
+#endif
+			:: else -> submit_request(f, c, r)
+			fi;
+			r = NONE
+		};
+		if
+		:: park ->
+			park = 0;
+			/*
+			 * What was settled leaves the thread before the exchange: after it another
+			 * thread may own the fragment. Never to zero: our own 1 is still in it.
+			 * (The code keeps the number in the context and subtracts it at the end.)
+			 */
+			d_step {
+				ctx[c].pending = ctx[c].pending - settled;
+				settled = 0;
+				assert(ctx[c].pending > 0)
+			};
+			if
+			:: atomic { ctx[c].go == RUNNING -> ctx[c].go = PARKED };
+				break
+			:: ctx[c].go != RUNNING
+			fi
+		:: else
+		fi
+	od;
+	c = 0
+}
+
+/* ---- request_done -------------------------------------------------------- */
+
+/*
+ * ca_kick. Whoever turns PARKED into RUNNING queues the work. RUNNING is tried
+ * first: when that fails, the converter has parked, or it will look again by itself.
+ */
+inline kick(f, c)
+{
+#ifdef KICK_ONCE
+	if
+	:: atomic { ctx[c].go == PARKED -> ctx[c].go = RUNNING };
+		queue_work(f)
+	:: ctx[c].go != PARKED;
+		if
+		:: atomic { ctx[c].go == RUNNING -> ctx[c].go = KICKED }
+		:: ctx[c].go != RUNNING
+		fi
+	fi
+#else
+	if
+	:: atomic { ctx[c].go == RUNNING -> ctx[c].go = KICKED }
+	:: ctx[c].go != RUNNING;
+		if
+		:: atomic { ctx[c].go == PARKED -> ctx[c].go = RUNNING };
+			queue_work(f)
+		:: ctx[c].go != PARKED
+		fi
+	fi
+#endif
+}
+
+/* The driver is done with a request, for the last time. */
+inline request_done(r)
+{
+	/* The driver's last access to the data, then ours to the request (barrier). */
+	atomic {
+		f = FRAGMENT_OF(r);
+		assert(ALIVE(f));
+		c = CTX(f);
+		if
+#if ERRORS
+		:: io[frag[f].base].failed = 1;
+			frag[f].error = 1
+#endif
+		:: i = UNIT_OF(f, req[r].unit);
+			converted[i]++;
+			assert(converted[i] == 1);
+			i = 0
+		fi;
+		req[r].state = IDLE;
+		req[r].unit = 0;
+		if
+		:: r < FRAGS ->
+			assert(frag[f].busy);
+			frag[f].busy = 0
+		:: else
+		fi
+	};
+#ifdef LATE_KICK
+	settle(f, c, 1, 1);
+#endif
+	if
+	:: ctx[c].awaited == r -> kick(f, c)
+	:: ctx[c].awaited != r
+	fi;
+#ifndef LATE_KICK
+	settle(f, c, 1, 1);
+#else
+	assert(ALIVE(f));
+#endif
+	atomic { f = 0; c = 0 }
+}
+
+/* The backlog moved, -EINPROGRESS. The request stays the driver's. */
+inline request_moved(r)
+{
+	d_step {
+		f = FRAGMENT_OF(r);
+		assert(ALIVE(f));
+		c = CTX(f)
+	};
+	if
+	:: ctx[c].awaited == r -> kick(f, c)
+	:: ctx[c].awaited != r
+	fi;
+	atomic { f = 0; c = 0 }
+}
+
+/* ---- cutting ------------------------------------------------------------- */
+
+/* Takes an object that is there. */
+inline take_object(f)
+{
+	objects--;
+	f = BASES;
+	do
+	:: frag[f].state == FREE -> break
+	:: else -> f++
+	od;
+	frag[f].state = TAKEN
+}
+
+inline give_object(f)
+{
+	if
+	:: f >= BASES ->
+		objects++;
+		frag[f].state = FREE
+	:: else
+	fi
+}
+
+/* As many pages as are wanted and there; fewer, where an allocation fails. */
+inline more_pages(b, got)
+{
+	do
+	:: io[b].next + got < PAGES && pages > 0 ->
+		pages--;
+		got++
+	:: io[b].next + got == PAGES || pages == 0 -> break
+#if TRIM
+	:: got > 0 -> break
+#endif
+	od
+}
+
+inline start_fragment(b, f, got)
+{
+	d_step {
+		assert(frag[f].state == TAKEN);
+		assert(!frag[f].busy && !frag[f].queued);
+		frag[f].state = CONVERTING;
+		frag[f].base = b;
+		frag[f].first = io[b].next;
+		frag[f].count = got;
+		ctx[CTX(f)].pos = io[b].next * UPP;
+		ctx[CTX(f)].end = (io[b].next + got) * UPP;
+		ctx[CTX(f)].pending = got * UPP + 1;
+		ctx[CTX(f)].go = RUNNING;
+		ctx[CTX(f)].awaited = NONE;
+		io[b].refs++;
+		io[b].flying++;
+		io[b].next = io[b].next + got;
+		got = 0
+	}
+}
+
+#define IS_CUT(b)	(io[b].next == PAGES)
+#define FIRST(b)	(io[b].next == 0)	/* its fragment is the base itself */
+
+/* ca_io_map: every step has a way on at once. */
+proctype map_write(byte b)
+{
+	LOCALS;
+	byte f = 0;
+	byte got = 0;
+
+	do
+	:: IS_CUT(b) ->
+		base_put(b);
+		break
+	:: atomic { !IS_CUT(b) ->
+		if
+		:: FIRST(b) -> f = b
+		:: !FIRST(b) && objects > 0 -> take_object(f)
+		:: else -> goto miss
+		fi };
+		atomic {
+			if
+			:: clones > 0 -> clones--
+			:: else ->
+#ifdef HANDED_OVER
+				if
+				:: f >= BASES ->
+					cut_queue!(BASES + f * BASES + b);
+					goto out
+				:: else
+				fi;
+#endif
+				give_object(f);
+				goto miss
+			fi
+		};
+		atomic {
+			more_pages(b, got);
+			if
+			:: got > 0
+			:: else ->
+				clones++;
+				give_object(f);
+				goto miss
+			fi;
+			start_fragment(b, f, got)
+		};
+		convert(f);
+		f = 0
+	od;
+	goto out;
+miss:
+	cut_queue!b;
+out:
+	skip
+}
+
+/* cut_write, on the cutters' queue: may wait, with only earlier resources in hand. */
+active [CUTTERS] proctype cut_worker()
+{
+	LOCALS;
+	byte b = 0;
+	byte f = 0;
+	byte got = 0;
+
+end:	do
+	:: cut_queue?b;
+#ifdef HANDED_OVER
+		if
+		:: b >= BASES ->
+			atomic { f = b / BASES - 1; b = b % BASES };
+			goto has_object
+		:: else
+		fi;
+#endif
+		do
+		:: IS_CUT(b) ->
+			base_put(b);
+			break
+		:: atomic { !IS_CUT(b) && (FIRST(b) || objects > 0) ->
+			if
+			:: FIRST(b) -> f = b
+			:: else -> take_object(f)
+			fi };
+#ifdef HANDED_OVER
+has_object:
+#endif
+			atomic { clones > 0 -> clones-- };
+#ifdef HOLD_AND_WAIT
+			do
+			:: atomic { io[b].next + got < PAGES && pages > 0 ->
+				pages--;
+				got++ }
+			:: io[b].next + got == PAGES -> break
+			od;
+			start_fragment(b, f, got);
+#else
+			atomic { pages > 0 ->
+				more_pages(b, got);
+				start_fragment(b, f, got) };
+#endif
+			convert(f);
+			f = 0
+		od;
+		b = 0
+	od
+}
+
+/* fragment_work: never waits for a pool. */
+active [WORKERS] proctype fragment_worker()
+{
+	LOCALS;
+	byte f = 0;
+
+end:	do
+	:: atomic { work_queue?f;
+		assert(ALIVE(f) && frag[f].queued);
+		frag[f].queued = 0 };
+		if
+		:: atomic { frag[f].state == CONVERTED -> submit_clone(f) }
+		:: atomic { frag[f].state != CONVERTED -> assert(frag[f].state == CONVERTING) };
+			convert(f)
+		fi;
+		f = 0
+	od
+}
+
+/* ---- the world below ----------------------------------------------------- */
+
+/* Any x for which a request is in the given state; blocks where there is none. */
+inline pick_request(s, x)
+{
+	if
+	:: req[0].state == s -> x = 0
+#if REQUESTS > 1
+	:: req[1].state == s -> x = 1
+#endif
+#if REQUESTS > 2
+	:: req[2].state == s -> x = 2
+#endif
+#if REQUESTS > 3
+	:: req[3].state == s -> x = 3
+#endif
+#if REQUESTS > 4
+	:: req[4].state == s -> x = 4
+#endif
+#if REQUESTS > 5
+	:: req[5].state == s -> x = 5
+#endif
+#if REQUESTS > 6
+	:: req[6].state == s -> x = 6
+#endif
+#if REQUESTS > 7
+	:: req[7].state == s -> x = 7
+#endif
+#if REQUESTS > 8
+	:: req[8].state == s -> x = 8
+#endif
+#if REQUESTS > 9
+	:: req[9].state == s -> x = 9
+#endif
+	fi
+}
+
+/* A slot became free: any request of the backlog moves into it. */
+inline move_backlog()
+{
+	in_queue--;
+	if
+	:: req[0].state == BACKLOG -> req[0].state = MOVED; in_queue++
+#if REQUESTS > 1
+	:: req[1].state == BACKLOG -> req[1].state = MOVED; in_queue++
+#endif
+#if REQUESTS > 2
+	:: req[2].state == BACKLOG -> req[2].state = MOVED; in_queue++
+#endif
+#if REQUESTS > 3
+	:: req[3].state == BACKLOG -> req[3].state = MOVED; in_queue++
+#endif
+#if REQUESTS > 4
+	:: req[4].state == BACKLOG -> req[4].state = MOVED; in_queue++
+#endif
+#if REQUESTS > 5
+	:: req[5].state == BACKLOG -> req[5].state = MOVED; in_queue++
+#endif
+#if REQUESTS > 6
+	:: req[6].state == BACKLOG -> req[6].state = MOVED; in_queue++
+#endif
+#if REQUESTS > 7
+	:: req[7].state == BACKLOG -> req[7].state = MOVED; in_queue++
+#endif
+#if REQUESTS > 8
+	:: req[8].state == BACKLOG -> req[8].state = MOVED; in_queue++
+#endif
+#if REQUESTS > 9
+	:: req[9].state == BACKLOG -> req[9].state = MOVED; in_queue++
+#endif
+	:: else
+	fi
+}
+
+#ifdef IN_ORDER
+
+/* A queue of one, first in, first out; the backlog moves before the result. */
+active proctype cipher()
+{
+	LOCALS;
+	byte f = 0;
+	byte x = NONE;
+
+end:	do
+	:: atomic { order?x ->
+		assert(req[x].state == QUEUED);
+		req[x].state = TALKING;
+		in_queue--;
+		if
+		:: nempty(order) ->
+			order?<r>;
+			assert(req[r].state == BACKLOG);
+			req[r].state = TALKING;
+			in_queue++
+		:: else
+		fi };
+		if
+		:: r != NONE ->
+			request_moved(r);
+			atomic { req[r].state = QUEUED; r = NONE }
+		:: else
+		fi;
+		request_done(x);
+		x = NONE
+	od
+}
+
+#else
+
+/*
+ * CPUS of them share one queue of DEPTH, in any order. A request that leaves the
+ * queue makes room for one of the backlog, which hears -EINPROGRESS before its
+ * own result, but from any CPU and at any time.
+ */
+active [CPUS] proctype cipher()
+{
+	LOCALS;
+	byte f = 0;
+	byte x = NONE;
+
+end:	do
+	:: atomic { pick_request(QUEUED, x);
+		req[x].state = TALKING;
+		move_backlog() };
+		request_done(x);
+		x = NONE
+	:: atomic { pick_request(MOVED, x);
+		req[x].state = TALKING };
+		request_moved(x);
+		d_step { req[x].state = QUEUED; x = NONE }
+	od
+}
+
+#endif
+
+/* The device below: any clone that was submitted ends, in any order. */
+active proctype disk()
+{
+	LOCALS;
+	byte f = 0;
+
+end:	do
+	:: atomic {
+		if
+		:: frag[0].state == SUBMITTED -> f = 0
+#if FRAGS > 1
+		:: frag[1].state == SUBMITTED -> f = 1
+#endif
+#if FRAGS > 2
+		:: frag[2].state == SUBMITTED -> f = 2
+#endif
+#if FRAGS > 3
+		:: frag[3].state == SUBMITTED -> f = 3
+#endif
+#if FRAGS > 4
+		:: frag[4].state == SUBMITTED -> f = 4
+#endif
+#if FRAGS > 5
+		:: frag[5].state == SUBMITTED -> f = 5
+#endif
+		fi;
+		if
+#if ERRORS
+		:: io[frag[f].base].failed = 1;
+			frag[f].error = 1
+#endif
+		:: true
+		fi;
+		give_back(f);
+		f = 0 };
+		drop_base()
+	od
+}
+
+#define IS_ENDED(n)	(n >= BASES || io[n % BASES].ended)
+
+init
+{
+	byte b = 0;
+
+	atomic {
+		do
+		:: b < BASES ->
+			io[b].refs = 1;
+			frag[b].base = b;
+			frag[b].state = TAKEN;
+			run map_write(b);
+			b++
+		:: else -> break
+		od;
+		b = 0
+	};
+all_ended:
+	atomic { IS_ENDED(0) && IS_ENDED(1) && IS_ENDED(2);
+		assert(objects == POOL_OBJECTS && clones == POOL_CLONES && pages == POOL_PAGES);
+		assert(in_queue == 0 && empty(cut_queue) && empty(work_queue)) }
+}
