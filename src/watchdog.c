@@ -41,6 +41,7 @@ static bool find_overdue(struct ca_device *ca, struct overdue *found)
 		unsigned long asked = READ_ONCE(io->asked);
 		long age = jiffies - asked;
 
+		/* cppcheck-suppress uninitvar ; it does not see through the list */
 		if (!limit || age < (long)limit || io->reported)
 			continue;
 		io->reported = true;
