@@ -4,14 +4,18 @@
  *
  * What is modelled, and where it is in the module:
  *
- *	map_write		ca_io_map: cut a base without ever sleeping
- *	cut_worker, cut_write	cut_write: the same from the cutters' queue, may wait for pools
- *	convert			ca_convert: hand the units of a fragment to the cipher
- *	request_done		request_done: the cipher's callback
- *	kick			kick: wake a parked converter
- *	fragment_worker		fragment_work: resume a parked converter, submit a converted write
- *	give_back, drop_base	finish_write: give everything back, drop the base
- *	base_put		put_base: the last one ends the base
+ *	map_write		ca_io_map(), with cut_write() from it: never waits
+ *	cut_worker		cutter_work(), with cut_write() from it: may wait for pools
+ *	start_fragment		take_part()
+ *	convert			ca_convert(), with get_request(), await(), park()
+ *	again, in convert	go_on_in_worker()
+ *	request_done, _moved	request_done(): the cipher's callback
+ *	kick			kick(): wakes a parked converter
+ *	settle			finish_conversion(), when the last unit is over
+ *	submit_clone		start_write()
+ *	fragment_worker		fragment_work()
+ *	give_back, drop_base	put_write_clone() and end_fragment(), also from finish_write()
+ *	base_put		put_base(): the last one ends the base
  *	cipher			a crypto driver: a queue, a backlog, any order, errors
  *	disk			the device below: any order, errors
  *
@@ -79,6 +83,9 @@
 #endif
 #ifndef TRIM
 #define TRIM	1	/* 1: a fragment may get fewer pages than the pool has */
+#endif
+#ifndef NOMEM
+#define NOMEM	1	/* 1: the cipher may want to sleep for memory */
 #endif
 #ifndef SYNC
 #define SYNC	1	/* 1: the cipher may finish a request at once */
@@ -176,6 +183,7 @@ chan work_queue = [FRAGS] of { byte };
 	byte b2 = 0;		\
 	byte i = 0;		\
 	bit park = 0;		\
+	bit again = 0;		\
 	bit failed = 0;		\
 	bit ended = 0;		\
 	bit late = 0
@@ -224,7 +232,7 @@ inline end_base(b, err)
 }
 
 /*
- * ca_base_put: only the last one looks at the error, and after its decrement. One
+ * put_base(): only the last one looks at the error, and after its decrement. One
  * step: once the count is zero, nobody else has the base.
  */
 inline base_put(b)
@@ -250,7 +258,7 @@ inline base_put(b)
 /* ---- fragments ----------------------------------------------------------- */
 
 /*
- * finish_write, in two parts. First: record the error, free pages, clone and
+ * The end of a fragment, in two parts. First: record the error, free pages, clone and
  * object. Freeing never waits, so that it is one step hides no deadlock.
  */
 inline give_back(f)
@@ -399,9 +407,12 @@ inline hand_over(f, c, r, new_state)
 }
 
 /* One answer of the driver, whichever it likes. */
-inline submit_request(f, c, r)
+inline submit_request(f, c, r, may_sleep)
 {
 	if
+#if NOMEM
+	:: !may_sleep -> again = 1	/* -ENOMEM: a worker tries again */
+#endif
 	:: in_queue < DEPTH ->
 		hand_over(f, c, r, QUEUED);
 		in_queue++
@@ -425,11 +436,21 @@ inline submit_request(f, c, r)
 	fi
 }
 
+/* Never to zero: the converter's own 1 is still in it. */
+inline subtract_settled(c)
+{
+	d_step {
+		ctx[c].pending = ctx[c].pending - settled;
+		settled = 0;
+		assert(ctx[c].pending > 0)
+	}
+}
+
 /*
  * Runs in map, in the cutter, or in the fragment's work. Ends with the converter's
  * own count dropped, or parked; from then on the fragment is not ours.
  */
-inline convert(f)
+inline convert(f, may_sleep)
 {
 	c = CTX(f);
 	do
@@ -454,23 +475,23 @@ inline convert(f)
 #else
 				park = frag[f].busy
 #endif
-			:: else -> submit_request(f, c, r)
+			:: else -> submit_request(f, c, r, may_sleep)
 			fi;
 			r = NONE
 		};
 		if
+		:: again ->
+			again = 0;
+			subtract_settled(c);
+			queue_work(f);
+			break
 		:: park ->
 			park = 0;
 			/*
-			 * What was settled leaves the thread before the exchange: after it another
-			 * thread may own the fragment. Never to zero: our own 1 is still in it.
-			 * (The code keeps the number in the context and subtracts it at the end.)
+			 * Nothing stays with this thread: after the exchange another one may own
+			 * the fragment. (The code keeps what was settled in the context.)
 			 */
-			d_step {
-				ctx[c].pending = ctx[c].pending - settled;
-				settled = 0;
-				assert(ctx[c].pending > 0)
-			};
+			subtract_settled(c);
 			if
 			:: atomic { ctx[c].go == RUNNING -> ctx[c].go = PARKED };
 				break
@@ -485,7 +506,7 @@ inline convert(f)
 /* ---- request_done -------------------------------------------------------- */
 
 /*
- * ca_kick. Whoever turns PARKED into RUNNING queues the work. RUNNING is tried
+ * Whoever turns PARKED into RUNNING queues the work. RUNNING is tried
  * first: when that fails, the converter has parked, or it will look again by itself.
  */
 inline kick(f, c)
@@ -632,7 +653,7 @@ inline start_fragment(b, f, got)
 #define IS_CUT(b)	(io[b].next == PAGES)
 #define FIRST(b)	(io[b].next == 0)	/* its fragment is the base itself */
 
-/* ca_io_map: every step has a way on at once. */
+/* ca_io_map(): every step has a way on at once. */
 proctype map_write(byte b)
 {
 	LOCALS;
@@ -676,7 +697,7 @@ proctype map_write(byte b)
 			fi;
 			start_fragment(b, f, got)
 		};
-		convert(f);
+		convert(f, 0);
 		f = 0
 	od;
 	goto out;
@@ -686,7 +707,7 @@ out:
 	skip
 }
 
-/* cut_write, on the cutters' queue: may wait, with only earlier resources in hand. */
+/* cutter_work(): may wait, with only earlier resources in hand. */
 active [CUTTERS] proctype cut_worker()
 {
 	LOCALS;
@@ -730,14 +751,14 @@ has_object:
 				more_pages(b, got);
 				start_fragment(b, f, got) };
 #endif
-			convert(f);
+			convert(f, 1);
 			f = 0
 		od;
 		b = 0
 	od
 }
 
-/* fragment_work: never waits for a pool. */
+/* fragment_work(): never waits for a pool. */
 active [WORKERS] proctype fragment_worker()
 {
 	LOCALS;
@@ -750,7 +771,7 @@ end:	do
 		if
 		:: atomic { frag[f].state == CONVERTED -> submit_clone(f) }
 		:: atomic { frag[f].state != CONVERTED -> assert(frag[f].state == CONVERTING) };
-			convert(f)
+			convert(f, 1)
 		fi;
 		f = 0
 	od
