@@ -218,11 +218,8 @@ static int submit_unit(struct dm_crypt_io *io, struct ca_request *r, bool may_sl
 	skcipher_request_set_crypt(req, r->in, out, ca->unit_size, iv);
 
 	await(ctx, r);
-	err = bio_data_dir(io->base_bio) == WRITE ? crypto_skcipher_encrypt(req) :
-						    crypto_skcipher_decrypt(req);
-	if (err && err != -EINPROGRESS && err != -EBUSY)
-		ca_count(ca, CA_STAT_REFUSED);
-	return err;
+	return bio_data_dir(io->base_bio) == WRITE ? crypto_skcipher_encrypt(req) :
+						     crypto_skcipher_decrypt(req);
 }
 
 /**
@@ -302,6 +299,7 @@ bool ca_convert(struct dm_crypt_io *io, bool may_sleep)
 			}
 			fallthrough;
 		default:
+			ca_count(io->ca, CA_STAT_REFUSED);
 			ctx->settled++;
 			fail(ctx, -EIO);
 		}
