@@ -4,9 +4,9 @@
  * functions that cross files, sectioned by the file that holds them. Calls go down only:
  *
  *	target calls io, key and table
- *	io calls crypt, pages, watchdog and dispatch
+ *	io calls crypt, pages, watchdog and dispatch; ca_io_move() is everybody's
  *	crypt calls cipher, iv, watchdog and dispatch
- *	key calls cipher
+ *	key and watchdog call cipher
  *
  * and up only when something completes. "Sector" is always 512 bytes; a "unit" is one encryption
  * sector (sector_size: 512 to 4096 bytes), which has one IV and takes one crypto request.
@@ -140,11 +140,11 @@ enum ca_stat {
 	CA_STAT_FRAGMENTS,	/* dm_crypt_ios converted, the base ios included */
 	CA_STAT_INLINE,		/* fragments converted where they were cut */
 	CA_STAT_QUEUED,		/* fragments converted by a worker */
-	CA_STAT_PARKED,		/* times that a fragment waited for the crypto driver */
+	CA_STAT_PARKED,		/* times that a fragment waited for the crypto driver or a worker */
 	CA_STAT_RESUMED,
 	CA_STAT_TRIMMED,	/* write fragments that got fewer pages than they wanted */
 	CA_STAT_WAITED,		/* cutters that had to be handed to a worker, for memory */
-	CA_STAT_REFUSED,	/* requests that the crypto driver failed */
+	CA_STAT_REFUSED,	/* units that failed, since the crypto driver failed them */
 	CA_STAT_OVERDUE,	/* fragments that the driver left unanswered for too long */
 	CA_STAT_ERRORS,		/* base bios ended with an error */
 	CA_STAT_COUNT
@@ -317,7 +317,8 @@ void ca_convert_init(struct dm_crypt_io *io, struct bio *bio_in, struct bvec_ite
  * CA_CUT:	it has its part of the base bio and, if a write, its clone with pages for all of
  *	that part
  * CA_CONVERTING: a thread is in ca_convert(), or all of its requests are with the crypto driver
- * CA_PARKING:	it waits for the crypto driver; no thread is in ca_convert()
+ * CA_PARKING:	it waits for the crypto driver, or for a worker that may sleep for the driver's
+ *	memory; no thread is in ca_convert()
  * CA_CONVERTED: (write only) no request is with the driver, the clone holds the ciphertext
  * CA_WRITING:	(write only) its clone is with the device below
  * CA_ENDED:	it owns nothing but its reference on the base

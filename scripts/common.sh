@@ -59,6 +59,13 @@ use_root()
 	flock -s 7
 }
 
+# The same for the debug kernel.
+use_debug_kernel()
+{
+	exec 6<"$1"
+	flock -s 6
+}
+
 # Makes $1 an apt world with sources ($2...) and lists of its own, for
 # APT_CONFIG=$1/apt.conf: the machine's own are not touched.
 apt_lists()

@@ -5,7 +5,7 @@
  * cannot end.
  *
  * Fragments come here with their first request that did not complete at once, so a synchronous
- * cipher never does. Log lines are rate-limited, the counter is not.
+ * cipher never does. Their age is the time since the converter last handed the driver a request. Log lines are rate-limited, the counter is not.
  */
 #include "dm-crypt-async.h"
 
@@ -84,7 +84,7 @@ void ca_watch(struct dm_crypt_io *io)
 	unsigned long flags;
 
 	WRITE_ONCE(io->asked, jiffies);
-	if (io->is_watched || !READ_ONCE(driver_timeout))
+	if (io->is_watched)
 		return;
 	io->is_watched = true;
 	spin_lock_irqsave(&ca->watch_lock, flags);

@@ -118,7 +118,7 @@ static u64 roll(u64 ticket)
 /* One of several independent draws from a request's dice, below @n. */
 static u32 draw(const struct chaos_request *r, unsigned int which, u32 n)
 {
-	return n ? (u32)(r->dice >> (which * 10) & 0x3ff) * n / 1024 : 0;
+	return (u64)hash_32((u32)(r->dice >> (which * 8)), 24) * n >> 24;
 }
 
 static bool happens(const struct chaos_request *r, unsigned int which, u32 permille)

@@ -56,13 +56,14 @@ class Chaos:
 
     @staticmethod
     def failed_sectors():
-        """The sectors of the requests it failed, of a plain64 device."""
+        """The sectors of the requests it failed, of a plain64 device, in the
+        order in which it failed them."""
         with open(f"{_DIR}/failures", encoding="ascii") as file:
             lines = [line.split() for line in file]
         ca.check(not any(line[0] == "dropped" for line in lines),
                  "the log of failures holds them all")
-        return {struct.unpack_from("<Q", bytes.fromhex(line[2]))[0]
-                for line in lines}
+        return [struct.unpack_from("<Q", bytes.fromhex(line[2]))[0]
+                for line in lines]
 
     def close(self):
         """Back to the defaults; nothing stays held."""
@@ -78,18 +79,20 @@ class Chaos:
 
 class Writer(threading.Thread):
     """Reads and writes its own part of a device at random and compares with
-    what must be there. Where a request failed, a sector may have its old or
-    its new content, and nothing else."""
+    what must be there. A request fails if, and only if, the mock failed a
+    unit of it (`failures` returns the sectors it failed so far; None if
+    nothing may fail). Where a write failed, a sector has its old or its new
+    content, and nothing else."""
 
-    def __init__(self, path, start, size, unit, requests, most=ca.MIB):
+    def __init__(self, path, start, size, unit, requests, most, failures):
         super().__init__()
+        self.failures = failures
         self.path, self.start_at, self.size = path, start, size
         self.unit, self.requests, self.most = unit, requests, most
         self.random = random.Random(ca.rng.random())
         self.model = [(bytes(unit),)] * (size // unit)
         self.problem = None
         self.errors = self.bytes = 0
-        self.failed = set()     # (first sector, sectors) of failed requests
 
     def run(self):
         try:
@@ -103,6 +106,8 @@ class Writer(threading.Thread):
         units = max(1, int(self.most ** self.random.random()) // self.unit)
         units = min(units, len(self.model))
         first = self.random.randrange(len(self.model) - units + 1)
+        before = len(self.failures()) if self.failures else 0
+        failed = False
         try:
             if self.random.random() < 0.5:
                 self._write(disk, first, units)
@@ -112,9 +117,19 @@ class Writer(threading.Thread):
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
-            self.errors += 1
-            at = (self.start_at + first * self.unit) // ca.SECTOR
-            self.failed.add((at, units * self.unit // ca.SECTOR))
+            failed = True
+        self.errors += failed
+        self._explain(first, units, failed, before)
+
+    def _explain(self, first, units, failed, before):
+        """Nobody else has requests in this part, so what the mock failed in
+        this range since the request began was of the request."""
+        start = (self.start_at + first * self.unit) // ca.SECTOR
+        end = start + units * self.unit // ca.SECTOR
+        meant = self.failures and [s for s in self.failures()[before:]
+                                   if start <= s < end]
+        ca.equal(failed, bool(meant), f"sectors {start} to {end}, of which "
+                 f"the mock failed {meant}: the request failed")
 
     def _write(self, disk, first, units):
         text = self.random.randbytes(units * self.unit)
@@ -142,6 +157,7 @@ class Writer(threading.Thread):
             if piece not in allowed:
                 at = self.start_at + (first + i // self.unit) * self.unit
                 ca.same(piece, allowed[-1], f"the unit at byte {at}")
+            self.model[first + i // self.unit] = (piece,)
 
 
 def zero(path, size):
@@ -150,10 +166,11 @@ def zero(path, size):
         disk.write(0, bytes(size))
 
 
-def write_all(path, size, unit, requests, *, jobs=3, most=ca.MIB):
+def write_all(path, size, unit, requests, *, failures=None, jobs=3,
+              most=ca.MIB):
     """Run writers side by side on a zeroed device. Returns them."""
     part = size // jobs // 4096 * 4096
-    writers = [Writer(path, i * part, part, unit, requests, most)
+    writers = [Writer(path, i * part, part, unit, requests, most, failures)
                for i in range(jobs)]
     for writer in writers:
         writer.start()
@@ -173,14 +190,6 @@ def verify_all(path, writers):
                 length = min(ca.MIB, writer.size - at)
                 writer.compare(disk.read(writer.start_at + at, length),
                                at // writer.unit)
-
-
-def explained(writers, sectors):
-    """Each failed request has a unit in it that the mock failed."""
-    for writer in writers:
-        for first, count in writer.failed:
-            ca.check(any(first <= s < first + count for s in sectors),
-                     f"the driver failed none of {count} sectors from {first}")
 
 
 def stats(mapping):

@@ -150,9 +150,10 @@ class Mapping:
         self.resume()
 
     def switch(self, table):
-        """Load a table and make it the active one, in one go: much cheaper
-        than another device."""
-        self.load(table)
+        """Load a table, unless one is there already (None), and make it the
+        active one, in one go: much cheaper than another device."""
+        if table is not None:
+            self.load(table)
         _ioctl(_SUSPEND, self.name, flags=_SKIP_LOCKFS_FLAG)
 
     def remove(self, patience=10):
