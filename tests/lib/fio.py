@@ -35,6 +35,5 @@ def _check(told, count):
     for job in told:
         ca.equal(job["error"], 0, "a job's error")
         ca.check(job["write"]["io_bytes"] > 0, "it wrote")
-        # Four reads for six writes, and a read for each write to verify it.
-        ca.check(job["read"]["io_bytes"] >= 1.2 * job["write"]["io_bytes"],
-                 "it read what it wrote, to verify it")
+        ca.check(job["read"]["io_bytes"] >= job["write"]["io_bytes"],
+                 "it read at least as much, since it reads what it wrote")

@@ -6,7 +6,7 @@
  *
  *	map_write		ca_io_map(), with cut_write() from it: never waits
  *	cut_worker		cutter_work(), with cut_write() from it: may wait for pools
- *	start_fragment		take_part()
+ *	start_fragment		take_part(); then ca_choose(): a worker converts it, or the cutter
  *	convert			ca_convert(), with get_request(), await(), park()
  *	again, in convert	go_on_in_worker()
  *	request_done, _moved	request_done(): the cipher's callback
@@ -86,6 +86,9 @@
 #endif
 #ifndef NOMEM
 #define NOMEM	1	/* 1: the cipher may want to sleep for memory */
+#endif
+#ifndef QUEUE
+#define QUEUE	1	/* 1: the cutter may leave a fragment to a worker and go on cutting */
 #endif
 #ifndef SYNC
 #define SYNC	1	/* 1: the cipher may finish a request at once */
@@ -697,7 +700,12 @@ proctype map_write(byte b)
 			fi;
 			start_fragment(b, f, got)
 		};
-		convert(f, 0);
+		if
+#if QUEUE
+		:: queue_work(f)
+#endif
+		:: convert(f, 0)
+		fi;
 		f = 0
 	od;
 	goto out;
@@ -751,7 +759,12 @@ has_object:
 				more_pages(b, got);
 				start_fragment(b, f, got) };
 #endif
-			convert(f, 1);
+			if
+#if QUEUE
+			:: queue_work(f)
+#endif
+			:: convert(f, 1)
+			fi;
 			f = 0
 		od;
 		b = 0
