@@ -5,7 +5,8 @@
  * cannot end.
  *
  * Fragments come here with their first request that did not complete at once, so a synchronous
- * cipher never does. Their age is the time since the converter last handed the driver a request. Log lines are rate-limited, the counter is not.
+ * cipher never does. Their age is the time since the converter last handed the driver a request.
+ * Log lines are rate-limited, the counter is not.
  */
 #include "dm-crypt-async.h"
 
