@@ -10,6 +10,7 @@
  */
 #include "dm-crypt-async.h"
 
+#include <linux/audit.h>
 #include <linux/blkdev.h>
 #include <linux/kernel.h>
 #include <linux/log2.h>
@@ -21,54 +22,55 @@
 
 /* ------------------------------------------------------------------------- constructor */
 
+/* A number of sectors must be one of units as well. */
+static bool is_whole(const struct ca_device *ca, u64 sectors)
+{
+	return !(sectors & ((1ULL << ca->unit_shift) - 1));
+}
+
 static const char *get_iv_offset(struct ca_device *ca, const char *arg)
 {
-	if (kstrtoull(arg, 10, &ca->iv_offset))
+	if (!ca_is_number(arg) || kstrtoull(arg, 10, &ca->iv_offset))
 		return "iv_offset: not a decimal number of sectors";
+	if (!is_whole(ca, ca->iv_offset))
+		return "iv_offset: not a multiple of sector_size";
+	return NULL;
+}
+
+static const char *get_start(struct ca_device *ca, const char *arg)
+{
+	u64 start;
+
+	if (!ca_is_number(arg) || kstrtoull(arg, 10, &start) || start != (sector_t)start)
+		return "offset: not a decimal number of sectors";
+	ca->start = start;
 	return NULL;
 }
 
 /* A fragment may be a page long, and no shorter than the device's block. */
-static const char *check_device(struct block_device *bdev)
+static const char *check_device(struct block_device *bdev, int *err)
 {
-	if (bdev_is_zoned(bdev))
-		return "device: zoned devices are not supported";
-	if (bdev_logical_block_size(bdev) > PAGE_SIZE)
-		return "device: logical blocks larger than a page are not supported";
-	return NULL;
+	if (bdev_logical_block_size(bdev) <= PAGE_SIZE)
+		return NULL;
+	*err = -EOPNOTSUPP;
+	return "device: logical blocks larger than a page are not supported";
 }
 
+/* The device comes before the offset: the first of several mistakes is dm-crypt's as well. */
 static const char *open_device(struct ca_device *ca, const char *path, const char *offset, int *err)
 {
 	const char *error;
-	u64 start;
-
-	*err = -EINVAL;
-	if (kstrtoull(offset, 10, &start) || start != (sector_t)start)
-		return "offset: not a decimal number of sectors";
-	ca->start = start;
 
 	*err = dm_get_device(ca->ti, path, dm_table_get_mode(ca->ti->table), &ca->dev);
 	if (*err)
 		return "device: cannot be opened";
-	error = check_device(ca->dev->bdev);
-	if (!error)
-		return NULL;
-	dm_put_device(ca->ti, ca->dev);
-	*err = -EOPNOTSUPP;
+	ca->in_order = bdev_is_zoned(ca->dev->bdev);
+
+	*err = -EINVAL;
+	error = get_start(ca, offset) ?: check_device(ca->dev->bdev, err);
+	if (error)
+		dm_put_device(ca->ti, ca->dev);
 	return error;
-}
-
-/* Sizes that depend on more than one argument. */
-static const char *check_units(const struct ca_device *ca)
-{
-	u64 mask = (1ULL << ca->unit_shift) - 1;
-
-	if (ca->iv_offset & mask)
-		return "iv_offset: not a multiple of sector_size";
-	if (ca->ti->len & mask)
-		return "length: not a multiple of sector_size";
-	return NULL;
 }
 
 static void set_features(struct ca_device *ca)
@@ -78,6 +80,8 @@ static void set_features(struct ca_device *ca)
 	ti->num_flush_bios = 1;
 	ti->limit_swap_bios = true;
 	ti->accounts_remapped_io = true;
+	/* With an append, the sector and with it the IV would be known only afterwards. */
+	ti->emulate_zone_append = ca->in_order;
 	if (ca_has(ca, CA_OPT_ALLOW_DISCARDS))
 		ti->num_discard_bios = 1;
 }
@@ -122,41 +126,70 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 		return -ENOMEM;
 	}
 	ca->ti = ti;
+	mutex_init(&ca->key_lock);
 
-	error = ca_cipher_init(ca, argv[0], &err);
+	err = -EINVAL;
+	error = ca_table_options(ca, &options);
+	if (!error && !is_whole(ca, ti->len))
+		error = "length: not a multiple of sector_size";
 	if (error)
 		goto free_device;
+	error = ca_key_init(&ca->cipher.key, argv[1], &err);
+	if (error)
+		goto free_device;
+	error = ca_cipher_init(ca, argv[0], &err);
+	if (error)
+		goto exit_key;
 	error = ca_key_load(&ca->cipher, argv[1], &err);
 	if (error)
 		goto exit_cipher;
 
 	err = -EINVAL;
-	error = get_iv_offset(ca, argv[2]) ?: ca_table_options(ca, &options) ?: check_units(ca);
+	error = get_iv_offset(ca, argv[2]);
 	if (error)
-		goto wipe_key;
+		goto exit_cipher;
 	error = open_device(ca, argv[3], argv[4], &err);
 	if (error)
-		goto wipe_key;
+		goto exit_cipher;
+	error = ca_meta_init(ca, &err);
+	if (error)
+		goto put_device;
 
 	error = "out of memory";
 	err = make_queues(ca);
 	if (err)
-		goto put_device;
+		goto exit_meta;
 	set_features(ca);
 	ti->private = ca;
-	memset(argv[1], '0', strlen(argv[1]));
 	return 0;
 
+exit_meta:
+	ca_meta_exit(ca);
 put_device:
 	dm_put_device(ti, ca->dev);
-wipe_key:
-	ca_key_wipe(&ca->cipher);
 exit_cipher:
 	ca_cipher_exit(&ca->cipher);
+exit_key:
+	ca_key_exit(&ca->cipher.key);
 free_device:
-	memset(argv[1], '0', strlen(argv[1]));
 	kfree(ca);
 	ti->error = (char *)error;
+	return err;
+}
+
+/* A key among the words must not stay in the memory that the device mapper frees. */
+static void blank(unsigned int first, unsigned int argc, char **argv)
+{
+	for (; first < argc; first++)
+		memset(argv[first], '0', strlen(argv[first]));
+}
+
+static int construct_audited(struct dm_target *ti, unsigned int argc, char **argv)
+{
+	int err = construct(ti, argc, argv);
+
+	blank(1, min(argc, 2U), argv);
+	dm_audit_log_ti(AUDIT_DM_CTRL, DM_MSG_PREFIX, "ctr", ti, !err);
 	return err;
 }
 
@@ -168,19 +201,78 @@ static void destruct(struct dm_target *ti)
 	ca_dispatch_exit(ca);
 	ca_io_exit(ca);
 	free_percpu(ca->stats);
+	ca_meta_exit(ca);
 	dm_put_device(ti, ca->dev);
-	ca_key_wipe(&ca->cipher);
 	ca_cipher_exit(&ca->cipher);
+	ca_key_exit(&ca->cipher.key);
 	kfree(ca);
+	dm_audit_log_ti(AUDIT_DM_CTRL, DM_MSG_PREFIX, "dtr", ti, 1);
+}
+
+/* --------------------------------------------------------------- suspend and messages */
+
+static void postsuspend(struct dm_target *ti)
+{
+	struct ca_device *ca = ti->private;
+
+	mutex_lock(&ca->key_lock);
+	ca->suspended = true;
+	mutex_unlock(&ca->key_lock);
+}
+
+/* From here on I/O may come at any time, so no message may change the key. */
+static int preresume(struct dm_target *ti)
+{
+	struct ca_device *ca = ti->private;
+	bool valid;
+
+	mutex_lock(&ca->key_lock);
+	valid = ca->cipher.key.valid;
+	if (valid)
+		ca->suspended = false;
+	mutex_unlock(&ca->key_lock);
+	if (valid)
+		return 0;
+	DMERR("%s: has no key, and is not resumed without one: send it 'key set'",
+	      dm_table_device_name(ti->table));
+	return -EAGAIN;
+}
+
+/* key set <key>, key wipe */
+static int obey(struct dm_target *ti, unsigned int argc, char **argv, char *result,
+		unsigned int maxlen)
+{
+	struct ca_device *ca = ti->private;
+	int err = -EINVAL;
+
+	if (argc < 2 || strcasecmp(argv[0], "key")) {
+		DMWARN("a message that is not known: 'key set <key>' and 'key wipe' are");
+	} else {
+		mutex_lock(&ca->key_lock);
+		if (ca->suspended)
+			err = ca_key_message(&ca->cipher, argc, argv);
+		else
+			DMWARN("%s: its key changes only while it is suspended",
+			       dm_table_device_name(ti->table));
+		mutex_unlock(&ca->key_lock);
+	}
+	blank(2, argc, argv);
+	return err;
 }
 
 /* --------------------------------------------------------------------------------- I/O */
 
-/* Flushes and discards carry no data: they pass as they are. */
+/* Whether a bio has nothing to convert: flushes, discards, and what is done to whole zones. */
+static bool carries_no_data(const struct bio *bio)
+{
+	return bio_op(bio) == REQ_OP_DISCARD || op_is_zone_mgmt(bio_op(bio)) ||
+	       (bio->bi_opf & REQ_PREFLUSH && !bio_sectors(bio));
+}
+
 static int pass_through(struct ca_device *ca, struct bio *bio)
 {
 	bio_set_dev(bio, ca->dev->bdev);
-	if (bio_sectors(bio))
+	if (bio_sectors(bio) || op_is_zone_mgmt(bio_op(bio)))
 		bio->bi_iter.bi_sector = ca->start +
 					 dm_target_offset(ca->ti, bio->bi_iter.bi_sector);
 	return DM_MAPIO_REMAPPED;
@@ -190,7 +282,7 @@ static int map(struct dm_target *ti, struct bio *bio)
 {
 	struct ca_device *ca = ti->private;
 
-	if (bio_op(bio) == REQ_OP_DISCARD || (bio->bi_opf & REQ_PREFLUSH && !bio_sectors(bio)))
+	if (carries_no_data(bio))
 		return pass_through(ca, bio);
 	if ((bio_op(bio) != REQ_OP_READ && bio_op(bio) != REQ_OP_WRITE) || !bio_sectors(bio))
 		return DM_MAPIO_KILL;
@@ -207,7 +299,7 @@ static int map(struct dm_target *ti, struct bio *bio)
 static void status(struct dm_target *ti, status_type_t type, unsigned int flags,
 		   char *result, unsigned int maxlen)
 {
-	const struct ca_device *ca = ti->private;
+	struct ca_device *ca = ti->private;
 
 	switch (type) {
 	case STATUSTYPE_INFO:
@@ -229,6 +321,20 @@ static int iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, 
 	return fn(ti, ca->dev, ca->start, ti->len, data);
 }
 
+#ifdef CONFIG_BLK_DEV_ZONED
+static int report_zones(struct dm_target *ti, struct dm_report_zones_args *args,
+			unsigned int nr_zones)
+{
+	const struct ca_device *ca = ti->private;
+
+	return dm_report_zones(ca->dev->bdev, ca->start,
+			       ca->start + dm_target_offset(ti, args->next_sector),
+			       args, nr_zones);
+}
+#else
+#define report_zones NULL
+#endif
+
 /* A unit is the smallest thing that can be written, and its memory should come in one piece. */
 static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 {
@@ -238,6 +344,8 @@ static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 	limits->physical_block_size = max(limits->physical_block_size, ca->unit_size);
 	limits->io_min = max(limits->io_min, ca->unit_size);
 	limits->dma_alignment = limits->logical_block_size - 1;
+	/* The page for metadata, or the limit of bounce pages, may not do for more. */
+	ca_limit_atomic_writes(limits, ca->meta_size ? 0 : ca_pages_most(ca));
 }
 
 /* ------------------------------------------------------------------------------ module */
@@ -246,26 +354,67 @@ static struct target_type crypt_async_target = {
 	.name		 = CA_NAME,
 	.version	 = { CA_VERSION_MAJOR, CA_VERSION_MINOR, CA_VERSION_PATCH },
 	.module		 = THIS_MODULE,
-	.ctr		 = construct,
+	.features	 = DM_TARGET_ZONED_HM | DM_TARGET_ATOMIC_WRITES,
+	.report_zones	 = report_zones,
+	.ctr		 = construct_audited,
 	.dtr		 = destruct,
 	.map		 = map,
 	.status		 = status,
+	.postsuspend	 = postsuspend,
+	.preresume	 = preresume,
+	.message	 = obey,
 	.iterate_devices = iterate_devices,
 	.io_hints	 = io_hints,
 };
 
+/* What this module stands in for says which version, so that cryptsetup finds all that it has. */
+#define OWN_VERSION	{ 1, 29, 0 }
+
+static struct target_type stand_in_target;
+
+static bool replace_dm_crypt;
+module_param(replace_dm_crypt, bool, 0444);
+MODULE_PARM_DESC(replace_dm_crypt, "Also be the target \"crypt\", in place of the kernel's own");
+
+static int register_stand_in(void)
+{
+	static const unsigned int version[] = OWN_VERSION;
+	int err;
+
+	stand_in_target = crypt_async_target;
+	stand_in_target.name = CA_OWN_NAME;
+	memcpy(stand_in_target.version, version, sizeof(version));
+	err = dm_register_target(&stand_in_target);
+	if (err == -EEXIST)
+		DMERR("replace_dm_crypt: the kernel's own is there already: modprobe -r dm_crypt");
+	return err;
+}
+
 static int __init crypt_async_init(void)
 {
+	int err;
+
 #ifdef CA_SHARED_CONTEXT
 	add_taint(TAINT_USER, LOCKDEP_STILL_OK);
 	DMWARN("built with SHARED_CONTEXT: this module corrupts data, for a test");
 #endif
-	return dm_register_target(&crypt_async_target);
+	/* What may fail comes first: a target that is registered can be used at once. */
+	if (replace_dm_crypt) {
+		err = register_stand_in();
+		if (err)
+			return err;
+	}
+	err = dm_register_target(&crypt_async_target);
+	if (err && replace_dm_crypt)
+		dm_unregister_target(&stand_in_target);
+	return err;
 }
 module_init(crypt_async_init);
 
 static void __exit crypt_async_exit(void)
 {
+	if (replace_dm_crypt)
+		dm_unregister_target(&stand_in_target);
 	dm_unregister_target(&crypt_async_target);
 }
 module_exit(crypt_async_exit);
@@ -275,3 +424,5 @@ MODULE_AUTHOR("The dm-crypt-async maintainers");
 MODULE_LICENSE("GPL");
 MODULE_VERSION(CA_VERSION);
 MODULE_ALIAS("dm-" CA_NAME);
+/* Since Linux 7 xts(aes) is found without the fast driver, and nothing asks for that one. */
+MODULE_SOFTDEP("pre: aesni_intel");

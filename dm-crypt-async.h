@@ -3,10 +3,11 @@
  * The structures that the parts of dm-crypt-async share, who may touch what and when, and the
  * functions that cross files, sectioned by the file that holds them. Calls go down only:
  *
- *	target calls io, key and table
- *	io calls crypt, pages, watchdog and dispatch; ca_io_move() is everybody's
+ *	target calls io, meta, key, cipher and table
+ *	io calls crypt, meta, pages, watchdog and dispatch; ca_io_move() is everybody's
  *	crypt calls cipher, iv, watchdog and dispatch
- *	key and watchdog call cipher
+ *	key and watchdog call the cipher's part
+ *	cipher calls iv, and the generators ask it for names and sizes
  *
  * and up only when something completes. "Sector" is always 512 bytes; a "unit" is one encryption
  * sector (sector_size: 512 to 4096 bytes), which has one IV and takes one crypto request.
@@ -18,16 +19,20 @@
 #include <linux/atomic.h>
 #include <linux/bio.h>
 #include <linux/blk_types.h>
+#include <linux/ctype.h>
 #include <linux/device-mapper.h>
 #include <linux/mempool.h>
+#include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/scatterlist.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
 
+#include <crypto/aead.h>
 #include <crypto/skcipher.h>
 
 #define CA_NAME			"crypt-async"
+#define CA_OWN_NAME		"crypt"	/* the kernel's own target; see replace_dm_crypt */
 #define CA_VERSION_MAJOR	0
 #define CA_VERSION_MINOR	1
 #define CA_VERSION_PATCH	0
@@ -35,8 +40,15 @@
 				__stringify(CA_VERSION_MINOR) "." \
 				__stringify(CA_VERSION_PATCH)
 
+/* Whether it begins as a decimal number: kstrtouint() and the like would take a plus as well. */
+static inline bool ca_is_number(const char *s)
+{
+	return isdigit(*s);
+}
+
 #define CA_MAX_UNIT		4096	/* bytes; a unit lies in one bounce page */
 #define CA_MAX_KEYS		64	/* keys of one device, a power of two */
+#define CA_MAX_META		480	/* bytes of metadata that a unit may ask for */
 
 /*
  * A unit whose memory comes in more pieces than this is refused. Block layer users give pieces of
@@ -45,70 +57,155 @@
  */
 #define CA_UNIT_PIECES		9
 
+struct ca_cipher;
 struct ca_device;
 struct ca_request;
 struct dm_crypt_io;
 
-/* ------------------------------------------------------------------ cipher */
+/* ---------------------------------------------------------------------- iv */
+
+/**
+ * struct ca_unit - what an IV generator gets to see of a unit
+ * @iv: where the IV goes, ca_cipher.iv_size bytes
+ * @sector: the unit's first sector plus iv_offset, in units if iv_large_sectors
+ * @write: it is about to be encrypted, or has been
+ * @data: its bytes, for a generator that looks at them; else NULL
+ * @scratch: ca_iv_ops.scratch bytes that stay from @generate to @finish
+ */
+struct ca_unit {
+	u8 *iv;
+	u64 sector;
+	bool write;
+	u8 *data;
+	u8 *scratch;
+};
 
 /**
  * struct ca_iv_ops - one IV generator
  * @name: as in the table line, between the mode and the options
- * @init: checks the options and the cipher it is used with; @opts is NULL where the table line
- *	has none.
- *	Return: NULL or what is wrong, for the user
- * @generate: writes the IV of a unit; @sector is the unit's first sector plus iv_offset, in units
- *	if iv_large_sectors
+ * @looks_at_data: @generate and @finish read or change the unit's bytes. Then these lie in one
+ *	piece, and a write is converted in place, in its bounce page
+ * @scratch: bytes for each unit
+ * @init: checks the options and the cipher it is used with, takes its part of the key's bytes
+ *	(ca_key.parts, ca_key.extra) and allocates ca_cipher.iv_state; @opts is NULL where the table
+ *	line has none.
+ *	Return: NULL or what is wrong, for the user, with @err set; then nothing is left to undo
+ * @exit: undoes that, the key already wiped
+ * @set_key: takes its part of ca_cipher.key. Return: 0 or a negative errno
+ * @wipe: forgets it
+ * @generate: writes the IV, before the unit is converted; any context but hard interrupt, but a
+ *	task's if @looks_at_data. Return: 0 or a negative errno
+ * @finish: if @looks_at_data, for each unit that was generated, with the outcome of its conversion:
+ *	0 or a negative errno; any context. Return: the outcome of both
  *
  * Formats: Documentation/admin-guide/device-mapper/dm-crypt.rst. None of the operations is NULL.
  */
 struct ca_iv_ops {
 	const char *name;
-	const char *(*init)(struct ca_device *ca, const char *opts);
-	void (*generate)(const struct ca_device *ca, u8 *iv, u64 sector);
+	bool looks_at_data;
+	unsigned int scratch;
+	const char *(*init)(struct ca_device *ca, const char *opts, int *err);
+	void (*exit)(struct ca_cipher *cipher);
+	int (*set_key)(struct ca_cipher *cipher);
+	void (*wipe)(struct ca_cipher *cipher);
+	int (*generate)(const struct ca_device *ca, struct ca_unit *unit);
+	int (*finish)(const struct ca_device *ca, struct ca_unit *unit, int err);
+};
+
+const char *ca_iv_init(struct ca_device *ca, const char *mode, const char *opts, int *err);
+extern const struct ca_iv_ops ca_iv_lmk;
+extern const struct ca_iv_ops ca_iv_tcw;
+extern const struct ca_iv_ops ca_iv_eboiv;
+extern const struct ca_iv_ops ca_iv_elephant;
+
+/* For generators without state, or without use for their key or the data. */
+const char *ca_iv_init_nothing(struct ca_device *ca, const char *opts, int *err);
+void ca_iv_exit_nothing(struct ca_cipher *cipher);
+int ca_iv_set_no_key(struct ca_cipher *cipher);
+void ca_iv_wipe_nothing(struct ca_cipher *cipher);
+int ca_iv_finish_nothing(const struct ca_device *ca, struct ca_unit *unit, int err);
+
+/* ------------------------------------------------------------------ cipher */
+
+/**
+ * struct ca_key - the key and how it is divided
+ * @bytes: all of it. Kept for the status line of a hexadecimal key; zeros where it came from a
+ *	keyring or has been wiped
+ * @size: bytes in all; never changes
+ * @parts: equal parts, as measured by IMA: one for each transform and what an IV generator adds
+ * @extra: bytes at its end that belong to the IV generator
+ * @mac: bytes at the end of a transform's share that authenticate
+ * @ref: where in a keyring it came from, "<type>:<description>", NULL for a hexadecimal key
+ * @valid: the transforms have it
+ *
+ * Changes at run time by message only, while the device is suspended; then protected by
+ * ca_device.key_lock.
+ */
+struct ca_key {
+	u8 *bytes;
+	unsigned int size;
+	unsigned int parts;
+	unsigned int extra;
+	unsigned int mac;
+	char *ref;
+	bool valid;
 };
 
 /**
  * struct ca_cipher - the transforms of a device and the layout of their requests; immutable after
  * ctr, but for the key
- * @tfms: @tfm_count transforms, unit n takes number n modulo @tfm_count
- * @tfm_count: a power of two
- * @key_size: bytes of the whole key, all transforms together
- * @key: the raw key, kept for the status line (show_keys) alone
+ * @aead: the transform of an authenticated cipher, else NULL
+ * @tfms: the transforms of another cipher, else NULL; unit n takes number n modulo @tfm_count
+ * @tfm_count: a power of two, 1 for an authenticated cipher
+ * @key: the key
  * @spec: the first argument of the table line, as it was given
  * @iv_size: bytes of the IV's memory, 0 for a cipher without IV
  * @iv_align: of the IV's address, minus one
  * @request_size: bytes of a &struct ca_request with everything that follows it
  * @iv_ops: the IV generator; the one that does nothing for a cipher without IV
+ * @iv_state: the generator's own
  * @benbi_shift: log2 of blocks in a sector, for the benbi generator
+ * @stores_iv: the IV is random; it is written to the unit's metadata, behind the tag
+ * @tag_size: bytes of the authentication tag at the beginning of the metadata, 0 for none
+ * @in_place: a write is copied to its bounce pages and converted there: the IV generator looks at
+ *	the data, or what is authenticated must be what is stored even if the writer changes his
+ *	memory meanwhile
  */
 struct ca_cipher {
+	struct crypto_aead *aead;
 	struct crypto_skcipher **tfms;
 	unsigned int tfm_count;
-	unsigned int key_size;
-	u8 *key;
+	struct ca_key key;
 	char *spec;
 	unsigned int iv_size;
 	unsigned int iv_align;
 	unsigned int request_size;
 	const struct ca_iv_ops *iv_ops;
+	void *iv_state;
 	unsigned int benbi_shift;
+	bool stores_iv;
+	unsigned int tag_size;
+	bool in_place;
 };
 
 /**
  * struct ca_request - one request to the crypto driver, for one unit
  * @io: the fragment that the unit belongs to
- * @in: the unit's source
+ * @sector: of the unit, as its IV counts
+ * @tag: the unit's metadata, NULL on a device without
+ * @in: the unit's source; with an authenticated cipher, between associated data and tag
  * @out: the unit's destination; unused when it is converted in place
- * @tail: the IV and the struct skcipher_request with the driver's context, as ca_request_iv() and
- *	ca_request_skcipher() find them
+ * @tail: IV, associated data, the IV generator's scratch, and the crypto request with the driver's
+ *	context, as ca_request_iv() and its siblings find them
  *
  * While the driver owns the request (-EINPROGRESS or -EBUSY was returned, the result has not
  * come) nobody else reads, reuses or frees it.
  */
 struct ca_request {
 	struct dm_crypt_io *io;
-	struct scatterlist in[CA_UNIT_PIECES];
+	u64 sector;
+	u8 *tag;
+	struct scatterlist in[CA_UNIT_PIECES + 2];
 	struct scatterlist out[CA_UNIT_PIECES];
 	u8 tail[];
 };
@@ -118,18 +215,35 @@ static inline u8 *ca_request_iv(const struct ca_cipher *cipher, struct ca_reques
 	return PTR_ALIGN(&r->tail[0], cipher->iv_align + 1);
 }
 
-static inline struct skcipher_request *
-ca_request_skcipher(const struct ca_cipher *cipher, struct ca_request *r)
+/* The sector number and the IV, which an authenticated cipher covers as well. */
+static inline u8 *ca_request_aad(const struct ca_cipher *cipher, struct ca_request *r)
 {
-	return (void *)PTR_ALIGN(ca_request_iv(cipher, r) + cipher->iv_size, CRYPTO_MINALIGN);
+	return ca_request_iv(cipher, r) + cipher->iv_size;
+}
+
+static inline unsigned int ca_aad_size(const struct ca_cipher *cipher)
+{
+	return cipher->aead ? sizeof(__le64) + cipher->iv_size : 0;
+}
+
+static inline u8 *ca_request_scratch(const struct ca_cipher *cipher, struct ca_request *r)
+{
+	return ca_request_aad(cipher, r) + ca_aad_size(cipher);
+}
+
+/* A struct skcipher_request or aead_request. */
+static inline void *ca_request_crypto(const struct ca_cipher *cipher, struct ca_request *r)
+{
+	return PTR_ALIGN(ca_request_scratch(cipher, r) + cipher->iv_ops->scratch, CRYPTO_MINALIGN);
 }
 
 const char *ca_cipher_init(struct ca_device *ca, const char *spec, int *err);
 void ca_cipher_exit(struct ca_cipher *cipher);
 int ca_cipher_set_key(struct ca_cipher *cipher);
+int ca_cipher_set_tag_size(struct ca_cipher *cipher, unsigned int size);
+unsigned int ca_cipher_block_size(const struct ca_cipher *cipher);
+const char *ca_cipher_name(const struct ca_cipher *cipher);
 const char *ca_cipher_driver(const struct ca_cipher *cipher);
-
-const char *ca_iv_init(struct ca_device *ca, const char *mode, const char *opts);
 
 /* ------------------------------------------------------------------- stats */
 
@@ -145,6 +259,7 @@ enum ca_stat {
 	CA_STAT_TRIMMED,	/* write fragments that got fewer pages than they wanted */
 	CA_STAT_WAITED,		/* cutters that had to be handed to a worker, for memory */
 	CA_STAT_REFUSED,	/* units that failed, since the crypto driver failed them */
+	CA_STAT_FORGED,		/* units whose tag did not match, read twice */
 	CA_STAT_OVERDUE,	/* fragments that the driver left unanswered for too long */
 	CA_STAT_ERRORS,		/* base bios ended with an error */
 	CA_STAT_COUNT
@@ -172,6 +287,8 @@ enum ca_option {
 	CA_OPT_SUBMIT_FROM_CRYPT_CPUS,
 	CA_OPT_NO_READ_WORKQUEUE,
 	CA_OPT_NO_WRITE_WORKQUEUE,
+	CA_OPT_INTEGRITY,
+	CA_OPT_INTEGRITY_KEY_SIZE,
 	CA_OPT_SECTOR_SIZE,
 	CA_OPT_IV_LARGE_SECTORS,
 };
@@ -188,18 +305,35 @@ enum ca_option {
  * @unit_size: bytes
  * @unit_shift: log2 of sectors in a unit
  * @cipher: transforms and key
+ * @meta_used: bytes of metadata that a unit needs, as the option integrity says; 0 without it
+ * @meta_size: bytes of metadata that the device below has for a unit, 0 if none is used
+ * @meta_type: "aead" or "none", as the option was written
+ * @authenticated: the option integrity asks for an authenticated cipher
  * @fragment_bytes: the most that one fragment converts, a multiple of the unit size
+ * @in_order: a zoned device: writes reach the device below in the order in which they came
+ * @most_sectors: the most that one base bio may have, since its metadata must lie in one page; 0
+ *	for no such bound
  * @page_limit: bounce pages that this device may hold, the reserve included
  *
  * Safe for any context by themselves:
+ * @metas: pages with the metadata of a base bio's units; empty where meta_size is 0
  * @bios: clones
  * @fragments: dm_crypt_ios beyond the base ios
- * @pages: bounce pages; in order behind @bios behind @fragments (see io.c on waiting)
+ * @pages: bounce pages; in order behind @bios, @fragments, @metas (see io.c on waiting)
  * @pages_used: bounce pages taken from the allocator
+ * @whole_lock: held by the one who waits for pages while he holds some
  * @cut_wq: cutters; these may wait for any of the above
  * @io_wq: everything that a fragment needs to come to its end; never waits for any of the above
  * @cutters: base bios whose rest is cut by a worker
  * @stats: counters
+ *
+ * Protected by @order_lock; used only if @in_order:
+ * @order: write fragments that have been cut and not yet submitted, the oldest first
+ * @submitting: a thread submits from the head of it
+ * @order_work: does that
+ *
+ * Protected by @key_lock, which is taken by messages, the table line, suspend and resume:
+ * @suspended: nothing is in flight, and messages may replace the key (@cipher.key)
  *
  * The watchdog's:
  * @watch_lock: protects the list and the membership of a fragment in it; taken in any context
@@ -215,17 +349,33 @@ struct ca_device {
 	unsigned int unit_size;
 	unsigned int unit_shift;
 	struct ca_cipher cipher;
+	unsigned int meta_used;
+	unsigned int meta_size;
+	char meta_type[8];
+	bool authenticated;
 	unsigned int fragment_bytes;
+	unsigned int most_sectors;
+	bool in_order;
 	unsigned int page_limit;
 
+	mempool_t metas;
 	struct bio_set bios;
 	mempool_t fragments;
 	mempool_t pages;
 	atomic_t pages_used;
+	struct mutex whole_lock;	/* see pages.c */
 	atomic_t cutters;
 	struct workqueue_struct *cut_wq;
 	struct workqueue_struct *io_wq;
 	struct ca_stats __percpu *stats;
+
+	spinlock_t order_lock;	/* for order, any context */
+	struct list_head order;
+	bool submitting;
+	struct work_struct order_work;
+
+	struct mutex key_lock;	/* see above */
+	bool suspended;
 
 	spinlock_t watch_lock;	/* for watched, any context */
 	struct list_head watched;
@@ -238,14 +388,16 @@ static inline bool ca_has(const struct ca_device *ca, enum ca_option option)
 }
 
 const char *ca_table_options(struct ca_device *ca, struct dm_arg_set *as);
-unsigned int ca_table_emit(const struct ca_device *ca, char *result, unsigned int maxlen);
+unsigned int ca_table_emit(struct ca_device *ca, char *result, unsigned int maxlen);
 unsigned int ca_table_measure(const struct ca_device *ca, char *result, unsigned int maxlen);
 
 /* --------------------------------------------------------------------- key */
 
-const char *ca_key_load(struct ca_cipher *cipher, const char *hex, int *err);
-void ca_key_wipe(struct ca_cipher *cipher);
-unsigned int ca_key_emit(const struct ca_cipher *cipher, char *result, unsigned int maxlen);
+const char *ca_key_init(struct ca_key *key, char *text, int *err);
+void ca_key_exit(struct ca_key *key);
+const char *ca_key_load(struct ca_cipher *cipher, char *text, int *err);
+int ca_key_message(struct ca_cipher *cipher, unsigned int argc, char **argv);
+unsigned int ca_key_emit(struct ca_device *ca, char *result, unsigned int maxlen);
 
 /* ------------------------------------------------------------------- crypt */
 
@@ -261,11 +413,13 @@ enum ca_run {
  * @in: the source, and with its bi_size what is left
  * @out: the destination; unused when converting in place
  * @sector: the unit's first sector plus iv_offset
+ * @tag: the unit's metadata, NULL on a device without
  */
 struct ca_position {
 	struct bvec_iter in;
 	struct bvec_iter out;
 	u64 sector;
+	u8 *tag;
 };
 
 /**
@@ -304,7 +458,7 @@ struct convert_context {
 
 bool ca_convert(struct dm_crypt_io *io, bool may_sleep);
 void ca_convert_init(struct dm_crypt_io *io, struct bio *bio_in, struct bvec_iter in,
-		     struct bio *bio_out, struct bvec_iter out);
+		     struct bio *bio_out, struct bvec_iter out, u8 *tag);
 
 /* ---------------------------------------------------------------------- io */
 
@@ -322,6 +476,7 @@ void ca_convert_init(struct dm_crypt_io *io, struct bio *bio_in, struct bvec_ite
  * CA_CONVERTED: (write only) no request is with the driver, the clone holds the ciphertext
  * CA_WRITING:	(write only) its clone is with the device below
  * CA_ENDED:	it owns nothing but its reference on the base
+ * CA_CHECKING:	(read base only) a worker reads it once more, one unit after the other
  */
 enum ca_state {
 	CA_NEW,
@@ -333,6 +488,7 @@ enum ca_state {
 	CA_CONVERTED,
 	CA_WRITING,
 	CA_ENDED,
+	CA_CHECKING,
 	CA_STATES
 };
 
@@ -347,12 +503,17 @@ enum ca_state {
  * @base_io: the base io, NULL in the base io itself
  * @base_bio: what the block layer gave to map
  * @sector: where this part begins, relative to the target, in sectors
- * @clone: the write clone with its bounce pages, or the read clone; NULL where there is none
+ * @clone: the write clone with its bounce pages; NULL for a read
+ * @waiter: a thread that waits for the end of the conversion and goes on itself, or NULL
  *
  * Owned by whoever moves the fragment on:
  * @state: see enum ca_state
  * @work: continues the fragment on io_wq, from @state
  * @ctx: the conversion; see there for who owns what
+ *
+ * In ca_device.order, and protected by its lock:
+ * @order_entry: the entry
+ * @order_ready: converted, it can be submitted once it is the oldest
  *
  * For the watchdog; see watchdog.c:
  * @watch_entry: in ca_device.watched
@@ -365,7 +526,10 @@ enum ca_state {
  * @cut_work: continues the cutter on cut_wq
  * @rest: what has not been cut off the base bio yet; owned by the cutter
  * @rest_sector: where @rest begins; owned by the cutter
+ * @meta: a page with the metadata of all units, NULL on a device without
  * @started: the base io is in use as the first fragment; owned by the cutter
+ * @mismatch: (read) a tag did not match
+ * @checks_again: (read) that is why a worker reads it all again, unit by unit
  * @accounted: bit 0, the base bio's I/O accounting has been started by one of the fragments
  * @refs: one for the cutter and one for each fragment in flight, the base io as the first of them
  *	included. It holds the base bio: who drops the last one ends that bio, and with it the
@@ -381,10 +545,14 @@ struct dm_crypt_io {
 	struct bio *base_bio;
 	sector_t sector;
 	struct bio *clone;
+	struct completion *waiter;
 
 	enum ca_state state;
 	struct work_struct work;
 	struct convert_context ctx;
+
+	struct list_head order_entry;
+	bool order_ready;
 
 	struct list_head watch_entry;
 	bool is_watched;
@@ -395,7 +563,10 @@ struct dm_crypt_io {
 	struct work_struct cut_work;
 	struct bvec_iter rest;
 	sector_t rest_sector;
+	u8 *meta;
 	bool started;
+	bool mismatch;
+	bool checks_again;
 	unsigned long accounted;
 	atomic_t refs;
 	blk_status_t status;
@@ -414,6 +585,17 @@ void ca_io_map(struct ca_device *ca, struct bio *bio);
 void ca_io_move(struct dm_crypt_io *io, enum ca_state to);
 void ca_io_converted(struct dm_crypt_io *io);
 
+/* -------------------------------------------------------------------- meta */
+
+const char *ca_meta_init(struct ca_device *ca, int *err);
+void ca_meta_exit(struct ca_device *ca);
+bool ca_meta_get(struct dm_crypt_io *base, gfp_t gfp);
+void ca_meta_put(struct dm_crypt_io *base);
+u8 *ca_meta_of(const struct dm_crypt_io *base, sector_t sector);
+bool ca_meta_reserve(const struct ca_device *ca, struct bio *clone, gfp_t gfp);
+int ca_meta_attach(const struct ca_device *ca, struct bio *clone, u8 *meta);
+void ca_report_forgery(struct dm_crypt_io *base);
+
 /* ---------------------------------------------------------------- watchdog */
 
 void ca_watchdog_init(struct ca_device *ca);
@@ -426,7 +608,9 @@ void ca_unwatch(struct dm_crypt_io *io);
 int ca_pages_init(struct ca_device *ca);
 void ca_pages_exit(struct ca_device *ca);
 bool ca_pages_fill(struct ca_device *ca, struct bio *clone, unsigned int bytes, bool may_wait);
+bool ca_pages_fill_all(struct ca_device *ca, struct bio *clone, unsigned int bytes, bool may_wait);
 void ca_pages_free(struct ca_device *ca, struct bio *clone, bool clear);
+unsigned int ca_pages_most(const struct ca_device *ca);
 
 /* ---------------------------------------------------------------- dispatch */
 
@@ -446,11 +630,15 @@ enum ca_place {
  * @caller: the context
  * @bytes: size of the fragment
  * @last: nothing of the base bio is left to cut after it
+ * @worker_only: not below map: a unit whose conversion failed for want of memory could not be
+ *	tried again; or the order of writes must be kept, which bios that wait for map to return
+ *	would break
  */
 struct ca_choice {
 	enum ca_caller caller;
 	unsigned int bytes;
 	bool last;
+	bool worker_only;
 };
 
 enum ca_place ca_choose(const struct ca_choice *choice);
@@ -458,5 +646,6 @@ int ca_dispatch_init(struct ca_device *ca);
 void ca_dispatch_exit(struct ca_device *ca);
 void ca_queue_cutter(struct dm_crypt_io *base);
 void ca_queue_fragment(struct dm_crypt_io *io);
+void ca_queue_order(struct ca_device *ca);
 
 #endif /* DM_CRYPT_ASYNC_H */

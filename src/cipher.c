@@ -8,12 +8,17 @@
 #include <linux/err.h>
 #include <linux/kernel.h>
 #include <linux/log2.h>
+#include <linux/rtnetlink.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+
+#include <crypto/authenc.h>
+#include <crypto/hash.h>
 
 /* The cipher argument, taken apart; the strings point into a copy of it, but for @algorithm. */
 struct spec {
 	char *algorithm;	/* as the Crypto API knows it; allocated */
+	char *wrapped;		/* it within essiv(); NULL if it is not; allocated */
 	char *iv_mode;		/* NULL where there is none */
 	char *iv_opts;		/* NULL where there are none */
 	unsigned int keys;
@@ -29,17 +34,26 @@ static char *cut_at(char *s, char c)
 	return at + 1;
 }
 
-/* "<algorithm>-<iv>[:<options>]", where the algorithm may have dashes of its own. */
+/*
+ * "<algorithm>-<iv>[:<options>]", where the algorithm may have dashes of its own, and colons are
+ * the options' only.
+ */
 static const char *parse_capi(char *s, struct spec *spec)
 {
-	char *opts = cut_at(s, ':');
-	char *tail = strrchr(s, ')');
-	char *dash = strrchr(tail ?: s, '-');
+	char *opts = strrchr(s, ':');
+	char *tail;
+	char *dash;
 
+	if (opts)
+		*opts++ = '\0';
+	tail = strrchr(s, ')');
+	dash = strrchr(tail ?: s, '-');
 	if (dash) {
 		*dash = '\0';
 		spec->iv_mode = dash + 1;
 		spec->iv_opts = opts;
+		if (!strcmp(spec->iv_mode, "lmk"))
+			spec->keys = CA_MAX_KEYS;
 	}
 	spec->algorithm = kstrdup(s, GFP_KERNEL);
 	return NULL;
@@ -48,13 +62,15 @@ static const char *parse_capi(char *s, struct spec *spec)
 /* "<cipher>[:<keys>]-<mode>-<iv>[:<options>]"; "<cipher>" and "<cipher>-plain" mean cbc-plain. */
 static const char *parse_dashed(char *s, struct spec *spec)
 {
-	char *mode = cut_at(s, '-');
-	char *keys = cut_at(s, ':');
+	char *mode;
+	char *keys;
 
 	if (strchr(s, '('))
 		return "cipher: an algorithm with parentheses needs the prefix capi:";
-	if (keys && (kstrtouint(keys, 10, &spec->keys) || !is_power_of_2(spec->keys) ||
-		     spec->keys > CA_MAX_KEYS))
+	mode = cut_at(s, '-');
+	keys = cut_at(s, ':');
+	if (keys && (!ca_is_number(keys) || kstrtouint(keys, 10, &spec->keys) ||
+		     !is_power_of_2(spec->keys) || spec->keys > CA_MAX_KEYS))
 		return "cipher: the number of keys is not a power of two from 1 to 64";
 
 	spec->iv_mode = cut_at(mode, '-');
@@ -72,31 +88,29 @@ static const char *parse_dashed(char *s, struct spec *spec)
 }
 
 /* ESSIV is a template of the Crypto API: it hashes the key and encrypts the IV by itself. */
-static const char *wrap_essiv(struct spec *spec)
+static const char *wrap_essiv(struct spec *spec, int *err)
 {
-	char *plain = spec->algorithm;
-
-	if (!plain || !spec->iv_mode || strcmp(spec->iv_mode, "essiv"))
-		return NULL;
 	if (!spec->iv_opts || !*spec->iv_opts)
 		return "cipher: essiv needs a hash, as in essiv:sha256";
-
-	spec->algorithm = kasprintf(GFP_KERNEL, "essiv(%s,%s)", plain, spec->iv_opts);
-	kfree(plain);
-	return NULL;
+	spec->wrapped = kasprintf(GFP_KERNEL, "essiv(%s,%s)", spec->algorithm, spec->iv_opts);
+	if (!spec->wrapped) {
+		*err = -ENOMEM;
+		return "cipher: out of memory";
+	}
+	return strlen(spec->wrapped) < CRYPTO_MAX_ALG_NAME ? NULL : "cipher: name too long";
 }
 
-static const char *parse_spec(char *s, struct spec *spec, int *err)
+static const char *parse_spec(char *s, struct spec *spec, bool authenticated, int *err)
 {
 	const char *error;
 
 	*err = -EINVAL;
 	if (!strncmp(s, "capi:", strlen("capi:")))
 		error = parse_capi(s + strlen("capi:"), spec);
+	else if (authenticated)
+		error = "cipher: an authenticated one needs the prefix capi:";
 	else
 		error = parse_dashed(s, spec);
-	if (!error)
-		error = wrap_essiv(spec);
 	if (error)
 		return error;
 	if (!spec->algorithm) {
@@ -105,64 +119,134 @@ static const char *parse_spec(char *s, struct spec *spec, int *err)
 	}
 	if (strlen(spec->algorithm) >= CRYPTO_MAX_ALG_NAME)
 		return "cipher: name too long";
+	if (spec->iv_mode && !strcmp(spec->iv_mode, "essiv"))
+		return wrap_essiv(spec, err);
 	return NULL;
 }
+
+/* ------------------------------------------------------------------------- transforms */
 
 static void free_tfms(struct ca_cipher *cipher)
 {
 	unsigned int i;
 
+	if (!IS_ERR_OR_NULL(cipher->aead))
+		crypto_free_aead(cipher->aead);
 	for (i = 0; cipher->tfms && i < cipher->tfm_count; i++)
 		if (!IS_ERR_OR_NULL(cipher->tfms[i]))
 			crypto_free_skcipher(cipher->tfms[i]);
 	kfree(cipher->tfms);
+	cipher->aead = NULL;
 	cipher->tfms = NULL;
 }
 
 /* A transform that allocates memory for a request could not write memory out to make room. */
-static const char *alloc_tfms(struct ca_cipher *cipher, const char *algorithm, int *err)
+static int alloc_tfms(struct ca_cipher *cipher, const char *algorithm, bool authenticated)
 {
 	unsigned int i;
 
-	*err = -ENOMEM;
+	if (authenticated) {
+		cipher->tfm_count = 1;
+		cipher->aead = crypto_alloc_aead(algorithm, 0, CRYPTO_ALG_ALLOCATES_MEMORY);
+		return PTR_ERR_OR_ZERO(cipher->aead);
+	}
+
 	cipher->tfms = kcalloc(cipher->tfm_count, sizeof(*cipher->tfms), GFP_KERNEL);
 	if (!cipher->tfms)
-		return "cipher: out of memory";
-
+		return -ENOMEM;
 	for (i = 0; i < cipher->tfm_count; i++) {
 		cipher->tfms[i] = crypto_alloc_skcipher(algorithm, 0, CRYPTO_ALG_ALLOCATES_MEMORY);
-		if (IS_ERR(cipher->tfms[i])) {
-			*err = PTR_ERR(cipher->tfms[i]);
-			free_tfms(cipher);
-			return "cipher: this kernel's Crypto API has no such algorithm";
-		}
+		if (IS_ERR(cipher->tfms[i]))
+			return PTR_ERR(cipher->tfms[i]);
 	}
-	return NULL;
+	return 0;
 }
 
 /*
- * The one place that decides how a request lies in memory; ca_request_iv() and its sibling follow.
+ * "authenc(<hash>,<cipher>)" has a key for each, and the hash's is as long as its result unless
+ * integrity_key_size says otherwise.
  */
+static int find_mac_size(struct ca_device *ca, const char *algorithm)
+{
+	struct ca_key *key = &ca->cipher.key;
+	const char *start = algorithm + strlen("authenc(");
+	const char *end = strchr(algorithm, ',');
+	struct crypto_ahash *hash;
+	char *name;
+
+	if (strncmp(algorithm, "authenc(", strlen("authenc(")))
+		return 0;
+	if (!end || start > end)
+		return -EINVAL;
+	name = kmemdup_nul(start, end - start, GFP_KERNEL);
+	if (!name)
+		return -ENOMEM;
+	hash = crypto_alloc_ahash(name, 0, CRYPTO_ALG_ALLOCATES_MEMORY);
+	kfree(name);
+	if (IS_ERR(hash))
+		return PTR_ERR(hash);
+	if (!ca_has(ca, CA_OPT_INTEGRITY_KEY_SIZE))
+		key->mac = crypto_ahash_digestsize(hash);
+	crypto_free_ahash(hash);
+	return 0;
+}
+
+static void find_sizes(struct ca_cipher *cipher)
+{
+	cipher->iv_size = cipher->aead ? crypto_aead_ivsize(cipher->aead) :
+					 crypto_skcipher_ivsize(cipher->tfms[0]);
+	if (cipher->iv_size)	/* generators write all of a sector number */
+		cipher->iv_size = max_t(unsigned int, cipher->iv_size, sizeof(u64));
+}
+
+/* The one place that decides how a request lies in memory; ca_request_iv() and siblings follow. */
 static void lay_out_request(struct ca_cipher *cipher)
 {
 	unsigned int context = 0;
 	unsigned int i;
 
-	/* A better driver may have appeared between two allocations: the transforms can differ. */
-	for (i = 0; i < cipher->tfm_count; i++) {
-		cipher->iv_align |= crypto_skcipher_alignmask(cipher->tfms[i]);
-		context = max(context, crypto_skcipher_reqsize(cipher->tfms[i]));
+	if (cipher->aead) {
+		cipher->iv_align = crypto_aead_alignmask(cipher->aead);
+		context = sizeof(struct aead_request) + crypto_aead_reqsize(cipher->aead);
 	}
-	cipher->iv_size = crypto_skcipher_ivsize(cipher->tfms[0]);
-	if (cipher->iv_size)	/* generators write all of a sector number */
-		cipher->iv_size = max_t(unsigned int, cipher->iv_size, sizeof(u64));
+	/* A better driver may have appeared between two allocations: the transforms can differ. */
+	for (i = 0; cipher->tfms && i < cipher->tfm_count; i++) {
+		cipher->iv_align |= crypto_skcipher_alignmask(cipher->tfms[i]);
+		context = max_t(unsigned int, context, sizeof(struct skcipher_request) +
+				crypto_skcipher_reqsize(cipher->tfms[i]));
+	}
 	cipher->request_size = sizeof(struct ca_request) + cipher->iv_align + cipher->iv_size +
-			       CRYPTO_MINALIGN - 1 + sizeof(struct skcipher_request) + context;
+			       ca_aad_size(cipher) + cipher->iv_ops->scratch +
+			       CRYPTO_MINALIGN - 1 + context;
+}
+
+/* What the names in @spec stand for. Undone by free_tfms(). */
+static const char *make_cipher(struct ca_device *ca, const struct spec *spec, int *err)
+{
+	struct ca_cipher *cipher = &ca->cipher;
+	const char *error;
+
+	cipher->tfm_count = spec->keys;
+	*err = ca->authenticated ? find_mac_size(ca, spec->algorithm) : 0;
+	if (*err)
+		return "cipher: this kernel's Crypto API has no such hash";
+	*err = alloc_tfms(cipher, spec->wrapped ?: spec->algorithm, ca->authenticated);
+	if (*err)
+		return "cipher: this kernel's Crypto API has no such algorithm";
+	cipher->key.parts = cipher->tfm_count;
+	find_sizes(cipher);
+
+	error = ca_iv_init(ca, spec->iv_mode, spec->iv_opts, err);
+	if (error)
+		return error;
+	cipher->in_place = cipher->aead || cipher->iv_ops->looks_at_data;
+	lay_out_request(cipher);
+	return NULL;
 }
 
 /**
  * ca_cipher_init() - allocates a device's transforms
- * @ca: the device
+ * @ca: the device, its options read and the size of its key known
  * @text: the first argument of the table line
  * @err: the errno that goes with the result
  *
@@ -179,31 +263,17 @@ const char *ca_cipher_init(struct ca_device *ca, const char *text, int *err)
 	copy = kstrdup(text, GFP_KERNEL);
 	cipher->spec = kstrdup(text, GFP_KERNEL);
 	if (!copy || !cipher->spec)
-		goto free_spec;
-
-	error = parse_spec(copy, &spec, err);
-	if (error)
-		goto free_spec;
-	cipher->tfm_count = spec.keys;
-	error = alloc_tfms(cipher, spec.algorithm, err);
-	if (error)
-		goto free_spec;
-	lay_out_request(cipher);
-
-	*err = -EINVAL;
-	error = ca_iv_init(ca, spec.iv_mode, spec.iv_opts);
-	if (error)
-		goto free_transforms;
-
-	kfree(spec.algorithm);
-	kfree(copy);
-	return NULL;
-
-free_transforms:
-	free_tfms(cipher);
-free_spec:
-	kfree(cipher->spec);
-	cipher->spec = NULL;
+		goto out;
+	error = parse_spec(copy, &spec, ca->authenticated, err);
+	if (!error)
+		error = make_cipher(ca, &spec, err);
+out:
+	if (error) {
+		free_tfms(cipher);
+		kfree(cipher->spec);
+		cipher->spec = NULL;
+	}
+	kfree(spec.wrapped);
 	kfree(spec.algorithm);
 	kfree(copy);
 	return error;
@@ -211,43 +281,121 @@ free_spec:
 
 /**
  * ca_cipher_exit() - frees what ca_cipher_init() made
- * @cipher: of a device with nothing in flight, its key already wiped
+ * @cipher: of a device with nothing in flight
  */
 void ca_cipher_exit(struct ca_cipher *cipher)
 {
+	cipher->iv_ops->wipe(cipher);
+	cipher->iv_ops->exit(cipher);
 	free_tfms(cipher);
 	kfree(cipher->spec);
 }
 
+/* An authenc() template takes both keys in one blob: the sizes, the hash's key, the cipher's. */
+static int set_authenc_key(struct ca_cipher *cipher, unsigned int share)
+{
+	const struct ca_key *key = &cipher->key;
+	unsigned int size = RTA_SPACE(sizeof(struct crypto_authenc_key_param)) + share;
+	struct crypto_authenc_key_param *param;
+	unsigned int enc = share - key->mac;
+	struct rtattr *rta;
+	u8 *blob;
+	int err;
+
+	blob = kzalloc(size, GFP_KERNEL);
+	if (!blob)
+		return -ENOMEM;
+	rta = (struct rtattr *)blob;
+	rta->rta_type = CRYPTO_AUTHENC_KEYA_PARAM;
+	rta->rta_len = RTA_LENGTH(sizeof(*param));
+	param = RTA_DATA(rta);
+	param->enckeylen = cpu_to_be32(enc);
+	memcpy(blob + RTA_SPACE(sizeof(*param)), key->bytes + enc, key->mac);
+	memcpy(blob + RTA_SPACE(sizeof(*param)) + key->mac, key->bytes, enc);
+	err = crypto_aead_setkey(cipher->aead, blob, size);
+	kfree_sensitive(blob);
+	return err;
+}
+
 /**
- * ca_cipher_set_key() - gives the transforms their share of the key
- * @cipher: with key and key_size set
+ * ca_cipher_set_key() - gives the transforms and the IV generator their share of the key
+ * @cipher: with its key's bytes
  *
- * Return: 0, or the transform's error: -EINVAL for a length that it does not take.
+ * Goes on after an error, so that all of them lose an old key.
+ *
+ * Return: 0, or the first error: -EINVAL for a length that a transform does not take.
  */
 int ca_cipher_set_key(struct ca_cipher *cipher)
 {
-	unsigned int share = cipher->key_size / cipher->tfm_count;
+	const struct ca_key *key = &cipher->key;
+	unsigned int share = (key->size - key->extra) / cipher->tfm_count;
 	unsigned int i;
+	int first = 0;
 	int err;
 
-	if (share * cipher->tfm_count != cipher->key_size)
+	if (share < key->mac)
 		return -EINVAL;
-	for (i = 0; i < cipher->tfm_count; i++) {
-		err = crypto_skcipher_setkey(cipher->tfms[i], cipher->key + i * share, share);
-		if (err)
-			return err;
+	if (cipher->aead && key->mac)
+		first = set_authenc_key(cipher, share);
+	else if (cipher->aead)
+		first = crypto_aead_setkey(cipher->aead, key->bytes, share);
+	for (i = 0; cipher->tfms && i < cipher->tfm_count; i++) {
+		err = crypto_skcipher_setkey(cipher->tfms[i], key->bytes + i * share, share);
+		first = first ?: err;
 	}
-	return 0;
+	err = cipher->iv_ops->set_key(cipher);
+	return first ?: err;
+}
+
+/**
+ * ca_cipher_set_tag_size() - sets how long an authenticated cipher's tag is
+ * @cipher: an authenticated one
+ * @size: bytes, what the metadata has but for a stored IV
+ *
+ * Return: 0, or -EINVAL if the cipher does not have tags of this size.
+ */
+int ca_cipher_set_tag_size(struct ca_cipher *cipher, unsigned int size)
+{
+	cipher->tag_size = size;
+	return crypto_aead_setauthsize(cipher->aead, size);
+}
+
+/**
+ * ca_cipher_block_size() - the size of the cipher's blocks
+ * @cipher: with its transforms
+ *
+ * Return: bytes, 1 for a stream cipher.
+ */
+unsigned int ca_cipher_block_size(const struct ca_cipher *cipher)
+{
+	return cipher->aead ? crypto_aead_blocksize(cipher->aead) :
+			      crypto_skcipher_blocksize(cipher->tfms[0]);
+}
+
+static struct crypto_tfm *any_tfm(const struct ca_cipher *cipher)
+{
+	return cipher->aead ? crypto_aead_tfm(cipher->aead) :
+			      crypto_skcipher_tfm(cipher->tfms[0]);
+}
+
+/**
+ * ca_cipher_name() - the algorithm, as the Crypto API names it
+ * @cipher: with its transforms
+ *
+ * Return: its name, valid as long as the device.
+ */
+const char *ca_cipher_name(const struct ca_cipher *cipher)
+{
+	return crypto_tfm_alg_name(any_tfm(cipher));
 }
 
 /**
  * ca_cipher_driver() - the driver that the Crypto API chose
- * @cipher: of a device
+ * @cipher: with its transforms
  *
  * Return: its name, valid as long as the device.
  */
 const char *ca_cipher_driver(const struct ca_cipher *cipher)
 {
-	return crypto_skcipher_driver_name(cipher->tfms[0]);
+	return crypto_tfm_alg_driver_name(any_tfm(cipher));
 }

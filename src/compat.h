@@ -9,7 +9,11 @@
 
 #include <linux/version.h>
 #include <linux/bio.h>
+#include <linux/blk-integrity.h>
+#include <linux/blkdev.h>
 #include <linux/crypto.h>
+#include <linux/device-mapper.h>
+#include <linux/string.h>
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
 #include <linux/unaligned.h>
@@ -55,5 +59,68 @@ static inline void ca_bio_copy_hints(struct bio *dst, const struct bio *src)
 	dst->bi_write_stream = src->bi_write_stream;
 #endif
 }
+
+/* Bytes of metadata that a device has for a sector; the member has that name since 6.17. */
+static inline unsigned int ca_integrity_size(const struct blk_integrity *profile)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+	return profile->metadata_size;
+#else
+	return profile->tuple_size;
+#endif
+}
+
+/*
+ * Whether it is just room, not checksums that the block layer or the device would check. Before
+ * 6.11 dm-integrity has a profile by a name of its own.
+ */
+static inline bool ca_integrity_is_opaque(const struct blk_integrity *profile)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	return profile->csum_type == BLK_INTEGRITY_CSUM_NONE;
+#else
+	return !strcasecmp(profile->profile->name, "DM-DIF-EXT-TAG");
+#endif
+}
+
+/*
+ * Writes that the device below makes whole or not at all: REQ_ATOMIC since 6.11, through the device
+ * mapper since 6.16.
+ */
+#ifndef REQ_ATOMIC
+#define REQ_ATOMIC	0
+#endif
+#ifndef DM_TARGET_ATOMIC_WRITES
+#define DM_TARGET_ATOMIC_WRITES	0
+#endif
+
+static inline void ca_limit_atomic_writes(struct queue_limits *limits, unsigned int bytes)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+	if (!bytes)
+		limits->features &= ~BLK_FEAT_ATOMIC_WRITES;
+	limits->atomic_write_hw_max = min(limits->atomic_write_hw_max, bytes);
+#endif
+}
+
+/* Exported by dm-mod, but not declared in a public header. */
+struct bio;
+struct dm_target;
+#if IS_ENABLED(CONFIG_DM_AUDIT)
+void dm_audit_log_bio(const char *prefix, const char *op, struct bio *bio, sector_t sector,
+		      int result);
+void dm_audit_log_ti(int type, const char *prefix, const char *op, struct dm_target *ti,
+		     int result);
+#else
+static inline void dm_audit_log_bio(const char *prefix, const char *op, struct bio *bio,
+				    sector_t sector, int result)
+{
+}
+
+static inline void dm_audit_log_ti(int type, const char *prefix, const char *op,
+				   struct dm_target *ti, int result)
+{
+}
+#endif
 
 #endif /* CA_COMPAT_H */

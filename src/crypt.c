@@ -19,8 +19,10 @@
  */
 #include "dm-crypt-async.h"
 
+#include <linux/highmem.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 /* Bytes that a converter may do between two offers of its CPU to others. */
 #define RESCHED_BYTES	(64 * 1024)
@@ -111,6 +113,49 @@ static void put_request(struct dm_crypt_io *io, struct ca_request *r)
 		kfree(r);
 }
 
+/* What an IV generator gets to see of a unit; unshow_unit() undoes it. */
+static void show_unit(struct dm_crypt_io *io, struct ca_request *r, struct ca_unit *unit)
+{
+	const struct ca_cipher *cipher = &io->ca->cipher;
+	struct scatterlist *data = &r->in[cipher->aead ? 1 : 0];
+
+	unit->iv = ca_request_iv(cipher, r);
+	unit->sector = r->sector;
+	unit->write = bio_data_dir(io->base_bio) == WRITE;
+	unit->scratch = ca_request_scratch(cipher, r);
+	unit->data = NULL;
+	if (cipher->iv_ops->looks_at_data)
+		unit->data = (u8 *)kmap_local_page(sg_page(data)) + data->offset;
+}
+
+static void unshow_unit(struct ca_unit *unit)
+{
+	if (unit->data)
+		kunmap_local(unit->data);
+}
+
+/* Return: the outcome of a unit, of which @err is that of its conversion. */
+static int finish_unit(struct dm_crypt_io *io, struct ca_request *r, int err)
+{
+	const struct ca_iv_ops *ops = io->ca->cipher.iv_ops;
+	struct ca_unit unit;
+
+	if (!ops->looks_at_data)
+		return err;
+	show_unit(io, r, &unit);
+	err = ops->finish(io->ca, &unit, err);
+	unshow_unit(&unit);
+	return err;
+}
+
+/* A unit failed, and with it the fragment. */
+static void refused(struct dm_crypt_io *io, int err)
+{
+	if (err != -EBADMSG)
+		ca_count(io->ca, CA_STAT_REFUSED);
+	fail(&io->ctx, err);
+}
+
 /*
  * The driver's callback; any context. @err is -EINPROGRESS when a backlogged request has moved up.
  */
@@ -122,10 +167,9 @@ static void request_done(void *data, int err)
 	bool over = err != -EINPROGRESS;
 
 	if (over) {
-		if (err) {
-			fail(ctx, err);
-			ca_count(io->ca, CA_STAT_REFUSED);
-		}
+		err = finish_unit(io, r, err);
+		if (err)
+			refused(io, err);
 		put_request(io, r);
 		/* Pairs with the barrier in get_request(). */
 		smp_mb();
@@ -139,39 +183,79 @@ static void request_done(void *data, int err)
 
 CA_COMPLETION(request_done)
 
-/*
- * Lists a unit's memory in @sg and moves @iter behind it. Usually that is one piece; a caller of
- * the block layer may hand in memory that changes in the middle of a unit.
- */
-static int map_unit(struct scatterlist *sg, struct bio *bio, struct bvec_iter *iter,
-		    unsigned int bytes)
+/* Adds a piece of memory to the @count pieces of a list. */
+static void add_piece(struct scatterlist *list, unsigned int *count, struct page *page,
+		      unsigned int length, unsigned int offset)
 {
-	struct bio_vec bv = mp_bvec_iter_bvec(bio->bi_io_vec, *iter);
-	unsigned int pieces = 0;
+	struct scatterlist *sg = &list[*count];
 
-	if (bv.bv_len >= bytes) {
-		sg_init_table(sg, 1);
-		sg_set_page(sg, bv.bv_page + bv.bv_offset / PAGE_SIZE, bytes,
-			    offset_in_page(bv.bv_offset));
-		bio_advance_iter_single(bio, iter, bytes);
-		return 0;
-	}
+	sg_init_table(sg, 1);
+	sg_set_page(sg, page, length, offset);
+	if (*count)
+		sg_unmark_end(sg - 1);
+	(*count)++;
+}
 
-	sg_init_table(sg, CA_UNIT_PIECES);
+static void add_buffer(struct scatterlist *list, unsigned int *count, void *buffer,
+		       unsigned int length)
+{
+	add_piece(list, count, virt_to_page(buffer), length, offset_in_page(buffer));
+}
+
+/*
+ * Adds a unit's memory and moves @iter behind it. Usually that is one piece; a caller of the block
+ * layer may hand in memory that changes in the middle of a unit.
+ */
+static int add_unit(struct scatterlist *list, unsigned int *count, struct bio *bio,
+		    struct bvec_iter *iter, unsigned int bytes)
+{
+	const unsigned int most = *count + CA_UNIT_PIECES;
+
 	while (bytes) {
-		unsigned int length;
+		struct bio_vec bv = mp_bvec_iter_bvec(bio->bi_io_vec, *iter);
+		unsigned int length = min(bv.bv_len, bytes);
 
-		if (pieces == CA_UNIT_PIECES)
+		if (*count == most)
 			return -EIO;
-		bv = mp_bvec_iter_bvec(bio->bi_io_vec, *iter);
-		length = min(bv.bv_len, bytes);
-		sg_set_page(&sg[pieces++], bv.bv_page + bv.bv_offset / PAGE_SIZE, length,
-			    offset_in_page(bv.bv_offset));
+		add_piece(list, count, bv.bv_page + bv.bv_offset / PAGE_SIZE, length,
+			  offset_in_page(bv.bv_offset));
 		bio_advance_iter_single(bio, iter, length);
 		bytes -= length;
 	}
-	sg_mark_end(&sg[pieces - 1]);
 	return 0;
+}
+
+/* Whether a piece is all of a unit and can be mapped as one page. */
+static bool is_one_page(const struct scatterlist *sg, unsigned int bytes)
+{
+	return sg->length == bytes && sg->offset + bytes <= PAGE_SIZE;
+}
+
+/*
+ * Lists the memory of the fragment's next unit and moves behind it. An authenticated cipher gets
+ * associated data, the unit and the tag, all in place.
+ */
+static int list_memory(struct dm_crypt_io *io, struct ca_request *r)
+{
+	const struct ca_device *ca = io->ca;
+	const struct ca_cipher *cipher = &ca->cipher;
+	struct convert_context *ctx = &io->ctx;
+	unsigned int count = 0;
+	int err;
+
+	if (cipher->aead)
+		add_buffer(r->in, &count, ca_request_aad(cipher, r), ca_aad_size(cipher));
+	err = add_unit(r->in, &count, ctx->bio_in, &ctx->at.in, ca->unit_size);
+	if (err)
+		return err;
+	if (cipher->iv_ops->looks_at_data && !is_one_page(&r->in[count - 1], ca->unit_size))
+		return -EIO;
+	if (cipher->aead)
+		add_buffer(r->in, &count, r->tag, cipher->tag_size);
+	if (ctx->bio_out == ctx->bio_in)
+		return 0;
+	count = 0;
+	return add_unit(r->out, &count, ctx->bio_out, &ctx->at.out, ca->unit_size);
 }
 
 /* The sector of the fragment's next unit, plus iv_offset; the unit after that comes next. */
@@ -188,38 +272,95 @@ static u64 next_sector(struct dm_crypt_io *io)
 	return sector;
 }
 
+/* The unit's metadata: tag, stored IV, and zeros as far as the device below has room. */
+static u8 *next_tag(struct dm_crypt_io *io)
+{
+	const struct ca_device *ca = io->ca;
+	const struct ca_cipher *cipher = &ca->cipher;
+	unsigned int used = cipher->tag_size + (cipher->stores_iv ? cipher->iv_size : 0);
+	u8 *tag = io->ctx.at.tag;
+
+	if (!tag)
+		return NULL;
+	io->ctx.at.tag += ca->meta_size;
+	if (bio_data_dir(io->base_bio) == WRITE)
+		memset(tag + used, 0, ca->meta_size - used);
+	return tag;
+}
+
+/* Makes the unit's IV, or takes it from the metadata that was read. */
+static int make_iv(struct dm_crypt_io *io, struct ca_request *r)
+{
+	const struct ca_device *ca = io->ca;
+	const struct ca_cipher *cipher = &ca->cipher;
+	struct ca_unit unit;
+	int err = 0;
+
+	show_unit(io, r, &unit);
+	if (cipher->stores_iv && !unit.write)
+		memcpy(unit.iv, r->tag + cipher->tag_size, cipher->iv_size);
+	else
+		err = cipher->iv_ops->generate(ca, &unit);
+	if (cipher->stores_iv && unit.write)
+		memcpy(r->tag + cipher->tag_size, unit.iv, cipher->iv_size);
+	unshow_unit(&unit);
+
+	if (cipher->aead) {
+		u8 *aad = ca_request_aad(cipher, r);
+
+		put_unaligned_le64(r->sector - ca->iv_offset, aad);
+		memcpy(aad + sizeof(__le64), unit.iv, cipher->iv_size);
+	}
+	return err;
+}
+
+static int start_skcipher(struct dm_crypt_io *io, struct ca_request *r, u64 sector, u32 flags)
+{
+	const struct ca_cipher *cipher = &io->ca->cipher;
+	struct skcipher_request *req = ca_request_crypto(cipher, r);
+
+	skcipher_request_set_tfm(req, cipher->tfms[sector & (cipher->tfm_count - 1)]);
+	skcipher_request_set_callback(req, flags, ca_completion(request_done), r);
+	skcipher_request_set_crypt(req, r->in, io->ctx.bio_out == io->ctx.bio_in ? r->in : r->out,
+				   io->ca->unit_size, ca_request_iv(cipher, r));
+	return bio_data_dir(io->base_bio) == WRITE ? crypto_skcipher_encrypt(req) :
+						     crypto_skcipher_decrypt(req);
+}
+
+static int start_aead(struct dm_crypt_io *io, struct ca_request *r, u32 flags)
+{
+	const struct ca_cipher *cipher = &io->ca->cipher;
+	struct aead_request *req = ca_request_crypto(cipher, r);
+	bool write = bio_data_dir(io->base_bio) == WRITE;
+
+	aead_request_set_tfm(req, cipher->aead);
+	aead_request_set_callback(req, flags, ca_completion(request_done), r);
+	aead_request_set_ad(req, ca_aad_size(cipher));
+	aead_request_set_crypt(req, r->in, r->in,
+			       io->ca->unit_size + (write ? 0 : cipher->tag_size),
+			       ca_request_iv(cipher, r));
+	return write ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req);
+}
+
 /* Hands the next unit to the driver and moves behind it. Return: what the driver answered. */
 static int submit_unit(struct dm_crypt_io *io, struct ca_request *r, bool may_sleep)
 {
 	const struct ca_device *ca = io->ca;
-	const struct ca_cipher *cipher = &ca->cipher;
-	struct convert_context *ctx = &io->ctx;
-	struct skcipher_request *req = ca_request_skcipher(cipher, r);
-	struct scatterlist *out = r->in;
-	u8 *iv = ca_request_iv(cipher, r);
-	u64 sector;
+	u32 flags = CRYPTO_TFM_REQ_MAY_BACKLOG | (may_sleep ? CRYPTO_TFM_REQ_MAY_SLEEP : 0);
+	u64 sector = next_sector(io);
 	int err;
 
-	err = map_unit(r->in, ctx->bio_in, &ctx->at.in, ca->unit_size);
-	if (!err && ctx->bio_out != ctx->bio_in) {
-		out = r->out;
-		err = map_unit(out, ctx->bio_out, &ctx->at.out, ca->unit_size);
-	}
+	r->sector = ca_has(ca, CA_OPT_IV_LARGE_SECTORS) ? sector >> ca->unit_shift : sector;
+	r->tag = next_tag(io);
+	err = list_memory(io, r) ?: make_iv(io, r);
 	if (err)
 		return err;
 
-	sector = next_sector(io);
-	cipher->iv_ops->generate(ca, iv, ca_has(ca, CA_OPT_IV_LARGE_SECTORS) ?
-				 sector >> ca->unit_shift : sector);
-	skcipher_request_set_tfm(req, cipher->tfms[sector & (cipher->tfm_count - 1)]);
-	skcipher_request_set_callback(req, CRYPTO_TFM_REQ_MAY_BACKLOG |
-				      (may_sleep ? CRYPTO_TFM_REQ_MAY_SLEEP : 0),
-				      ca_completion(request_done), r);
-	skcipher_request_set_crypt(req, r->in, out, ca->unit_size, iv);
-
-	await(ctx, r);
-	return bio_data_dir(io->base_bio) == WRITE ? crypto_skcipher_encrypt(req) :
-						     crypto_skcipher_decrypt(req);
+	await(&io->ctx, r);
+	err = ca->cipher.aead ? start_aead(io, r, flags) : start_skcipher(io, r, sector, flags);
+	if (err == -EINPROGRESS || err == -EBUSY)
+		return err;
+	return finish_unit(io, r, err);
 }
 
 /**
@@ -229,9 +370,10 @@ static int submit_unit(struct dm_crypt_io *io, struct ca_request *r, bool may_sl
  * @in: position there; its bi_size is what the fragment converts, in bytes, a multiple of the unit
  * @bio_out: lists the destination; @bio_in to convert in place
  * @out: position there
+ * @tag: metadata of the first unit, the others' follow; NULL on a device without
  */
 void ca_convert_init(struct dm_crypt_io *io, struct bio *bio_in, struct bvec_iter in,
-		     struct bio *bio_out, struct bvec_iter out)
+		     struct bio *bio_out, struct bvec_iter out, u8 *tag)
 {
 	struct convert_context *ctx = &io->ctx;
 
@@ -240,6 +382,7 @@ void ca_convert_init(struct dm_crypt_io *io, struct bio *bio_in, struct bvec_ite
 	ctx->at.in = in;
 	ctx->at.out = out;
 	ctx->at.sector = io->sector + io->ca->iv_offset;
+	ctx->at.tag = tag;
 	ctx->settled = 0;
 	atomic_set(&ctx->pending, in.bi_size / io->ca->unit_size + 1);
 	atomic_set(&ctx->run, CA_RUNNING);
@@ -264,6 +407,7 @@ bool ca_convert(struct dm_crypt_io *io, bool may_sleep)
 	struct convert_context *ctx = &io->ctx;
 	struct ca_request *r = NULL;
 	unsigned int quota = RESCHED_BYTES;
+	int err;
 
 	ca_io_move(io, CA_CONVERTING);
 	while (ctx->at.in.bi_size && !READ_ONCE(ctx->error)) {
@@ -277,7 +421,8 @@ bool ca_convert(struct dm_crypt_io *io, bool may_sleep)
 			continue;
 		}
 
-		switch (submit_unit(io, r, may_sleep)) {
+		err = submit_unit(io, r, may_sleep);
+		switch (err) {
 		case 0:
 			ctx->settled++;
 			break;
@@ -299,9 +444,8 @@ bool ca_convert(struct dm_crypt_io *io, bool may_sleep)
 			}
 			fallthrough;
 		default:
-			ca_count(io->ca, CA_STAT_REFUSED);
 			ctx->settled++;
-			fail(ctx, -EIO);
+			refused(io, err);
 		}
 
 		if (quota > unit) {

@@ -23,7 +23,9 @@ enum ca_place ca_choose(const struct ca_choice *choice)
 {
 	if (choice->caller == CA_FROM_CUTTER)
 		return choice->last ? CA_INLINE : CA_QUEUE;
-	return choice->last && choice->bytes <= INLINE_BYTES ? CA_INLINE : CA_QUEUE;
+	if (choice->worker_only || !choice->last || choice->bytes > INLINE_BYTES)
+		return CA_QUEUE;
+	return CA_INLINE;
 }
 
 /**
@@ -37,7 +39,10 @@ int ca_dispatch_init(struct ca_device *ca)
 	const char *name = dm_table_device_name(ca->ti->table);
 	const unsigned int flags = WQ_MEM_RECLAIM | WQ_UNBOUND;
 
-	ca->cut_wq = alloc_workqueue("ca_cut/%s", flags, 0, name);
+	if (ca->in_order)
+		ca->cut_wq = alloc_ordered_workqueue("ca_cut/%s", WQ_MEM_RECLAIM, name);
+	else
+		ca->cut_wq = alloc_workqueue("ca_cut/%s", flags, 0, name);
 	if (!ca->cut_wq)
 		return -ENOMEM;
 	ca->io_wq = alloc_workqueue("ca_io/%s", flags, 0, name);
@@ -78,4 +83,15 @@ void ca_queue_cutter(struct dm_crypt_io *base)
 void ca_queue_fragment(struct dm_crypt_io *io)
 {
 	queue_work(io->ca->io_wq, &io->work);
+}
+
+/**
+ * ca_queue_order() - lets a worker submit the writes whose turn it is
+ * @ca: a zoned device
+ *
+ * Context: Any.
+ */
+void ca_queue_order(struct ca_device *ca)
+{
+	queue_work(ca->io_wq, &ca->order_work);
 }

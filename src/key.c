@@ -1,12 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Keys: reading, showing and wiping them. Nothing here, nor anywhere else, logs any part of a key.
+ * Keys: reading, replacing, showing and wiping them. Nothing here, nor anywhere else, logs any part
+ * of a key.
+ *
+ *	<hexadecimal digits>			the key itself
+ *	:<bytes>:<type>:<description>		a key in a kernel keyring
+ *	-					no key
  */
 #include "dm-crypt-async.h"
 
+#include <linux/err.h>
+#include <linux/key.h>
 #include <linux/moduleparam.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+
+#include <keys/encrypted-type.h>
+#include <keys/trusted-type.h>
+#include <keys/user-type.h>
+
+#define DM_MSG_PREFIX	CA_NAME
 
 /*
  * dmsetup masks keys only for a target of the name "crypt". Under this module's name it would print
@@ -16,73 +30,318 @@ static bool show_keys;
 module_param(show_keys, bool, 0644);
 MODULE_PARM_DESC(show_keys, "Show hexadecimal keys in the status table line instead of zeros");
 
-/**
- * ca_key_load() - reads the key argument and sets the key
- * @cipher: with its transforms allocated
- * @text: hexadecimal digits, or "-" for a cipher that takes no key
- * @err: the errno that goes with the result
- *
- * Return: NULL, or what is wrong, for the user; then no copy of the key is left.
- */
-const char *ca_key_load(struct ca_cipher *cipher, const char *text, int *err)
+/* ------------------------------------------------------------------------ hexadecimal */
+
+static bool is_reference(const char *text)
+{
+	return *text == ':';
+}
+
+/* Return: what follows the size of a reference, or NULL if that is no number. */
+static char *parse_reference(char *text, unsigned int *size)
+{
+	char *end = strchr(text + 1, ':');
+	int err;
+
+	if (!end)
+		return NULL;
+	*end = '\0';
+	err = ca_is_number(text + 1) ? kstrtouint(text + 1, 10, size) : -EINVAL;
+	*end = ':';
+	return err ? NULL : end + 1;
+}
+
+/* Return: NULL, or what is wrong with a key argument, of which only the size is looked at. */
+static const char *get_size(char *text, unsigned int *size)
 {
 	size_t digits = strcmp(text, "-") ? strlen(text) : 0;
 
-	*err = -EINVAL;
-	if (*text == ':')
-		return "key: keys in a keyring are not supported";
-	if (digits % 2)
-		return "key: odd number of hexadecimal digits";
+	if (is_reference(text))
+		return parse_reference(text, size) && *size ? NULL :
+		       "key: expected :<bytes>:<type>:<name>";
+	*size = digits / 2;
+	return digits % 2 ? "key: odd number of hexadecimal digits" : NULL;
+}
 
-	cipher->key = kmalloc(max_t(size_t, digits / 2, 1), GFP_KERNEL);
-	if (!cipher->key) {
-		*err = -ENOMEM;
-		return "key: out of memory";
+/* ---------------------------------------------------------------------------- keyring */
+
+/* The key's bytes, while its semaphore is held. Return: how many, or a negative errno. */
+static int peek_user(const struct key *key, const u8 **bytes)
+{
+	const struct user_key_payload *payload = user_key_payload_locked(key);
+
+	if (!payload)
+		return -EKEYREVOKED;
+	*bytes = payload->data;
+	return payload->datalen;
+}
+
+#if IS_REACHABLE(CONFIG_ENCRYPTED_KEYS)
+static int peek_encrypted(const struct key *key, const u8 **bytes)
+{
+	const struct encrypted_key_payload *payload = dereference_key_locked(key);
+
+	if (!payload)
+		return -EKEYREVOKED;
+	*bytes = payload->decrypted_data;
+	return payload->decrypted_datalen;
+}
+#endif
+
+#if IS_REACHABLE(CONFIG_TRUSTED_KEYS)
+static int peek_trusted(const struct key *key, const u8 **bytes)
+{
+	const struct trusted_key_payload *payload = dereference_key_locked(key);
+
+	if (!payload)
+		return -EKEYREVOKED;
+	*bytes = payload->key;
+	return payload->key_len;
+}
+#endif
+
+static const struct keyring_type {
+	const char *name;
+	struct key_type *type;
+	int (*peek)(const struct key *key, const u8 **bytes);
+} keyring_types[] = {
+	{ "logon:", &key_type_logon, peek_user },
+	{ "user:", &key_type_user, peek_user },
+#if IS_REACHABLE(CONFIG_ENCRYPTED_KEYS)
+	{ "encrypted:", &key_type_encrypted, peek_encrypted },
+#endif
+#if IS_REACHABLE(CONFIG_TRUSTED_KEYS)
+	{ "trusted:", &key_type_trusted, peek_trusted },
+#endif
+};
+
+static const struct keyring_type *find_type(const char *ref)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(keyring_types); i++)
+		if (!strncmp(ref, keyring_types[i].name, strlen(keyring_types[i].name)))
+			return &keyring_types[i];
+	return NULL;
+}
+
+/* The table line is words: a description with a space in it could not be read back. */
+static bool has_space(const char *s)
+{
+	while (*s && !isspace(*s))
+		s++;
+	return *s;
+}
+
+/* Copies a key out of a keyring. Return: 0 or a negative errno. */
+static int copy_from_keyring(struct ca_key *to, const struct keyring_type *type, const char *name)
+{
+	struct key *key = request_key(type->type, name, NULL);
+	const u8 *bytes;
+	int size;
+
+	if (IS_ERR(key))
+		return PTR_ERR(key);
+	down_read(&key->sem);
+	size = type->peek(key, &bytes);
+	if (size == to->size)
+		memcpy(to->bytes, bytes, size);
+	up_read(&key->sem);
+	key_put(key);
+	if (size < 0)
+		return size;
+	return size == to->size ? 0 : -EINVAL;
+}
+
+/* ------------------------------------------------------------------- setting and wiping */
+
+/* The device has its own copy only to show it, which it does not where it came from a keyring. */
+static void forget_bytes(struct ca_key *key)
+{
+	memzero_explicit(key->bytes, key->size);
+}
+
+static const char *set_reference(struct ca_cipher *cipher, const char *ref, int *err)
+{
+	const struct keyring_type *type = find_type(ref);
+	struct ca_key *key = &cipher->key;
+	char *copy;
+
+	*err = -EINVAL;
+	if (has_space(ref))
+		return "key: a description with spaces cannot be used";
+	if (!type)
+		return "key: a type of key that this kernel does not have";
+	if (!ref[strlen(type->name)])
+		return "key: its description is missing";
+
+	copy = kstrdup(ref, GFP_KERNEL);
+	*err = copy ? copy_from_keyring(key, type, ref + strlen(type->name)) : -ENOMEM;
+	if (*err) {
+		kfree_sensitive(copy);
+		return "key: cannot be had from the keyring, or has another size";
 	}
-	cipher->key_size = digits / 2;
-	if (hex2bin(cipher->key, text, cipher->key_size)) {
-		ca_key_wipe(cipher);
+	key->valid = false;
+	*err = ca_cipher_set_key(cipher);
+	forget_bytes(key);
+	if (*err) {
+		kfree_sensitive(copy);
+		return "key: the cipher does not take a key of this length or value";
+	}
+	kfree_sensitive(key->ref);
+	key->ref = copy;
+	key->valid = true;
+	return NULL;
+}
+
+static const char *set_digits(struct ca_cipher *cipher, const char *digits, int *err)
+{
+	struct ca_key *key = &cipher->key;
+
+	*err = -EINVAL;
+	key->valid = false;
+	kfree_sensitive(key->ref);
+	key->ref = NULL;
+	if (hex2bin(key->bytes, digits, key->size)) {
+		forget_bytes(key);
 		return "key: not hexadecimal";
 	}
-
 	*err = ca_cipher_set_key(cipher);
 	if (*err) {
-		ca_key_wipe(cipher);
+		forget_bytes(key);
 		return "key: the cipher does not take a key of this length or value";
+	}
+	key->valid = true;
+	return NULL;
+}
+
+/**
+ * ca_key_init() - makes room for a key
+ * @key: of a new device
+ * @text: the key argument of the table line
+ * @err: the errno that goes with the result
+ *
+ * Return: NULL, or what is wrong, for the user; then nothing is left to undo.
+ */
+const char *ca_key_init(struct ca_key *key, char *text, int *err)
+{
+	const char *error;
+
+	*err = -EINVAL;
+	error = get_size(text, &key->size);
+	if (error)
+		return error;
+	key->bytes = kzalloc(max(key->size, 1U), GFP_KERNEL | __GFP_NOWARN);
+	if (!key->bytes) {
+		*err = -ENOMEM;
+		return "key: out of memory";
 	}
 	return NULL;
 }
 
 /**
- * ca_key_wipe() - overwrites and frees the key
- * @cipher: whose copy it is; the transforms wipe theirs when they are freed
+ * ca_key_exit() - overwrites and frees the device's copy of the key
+ * @key: the key; transforms and IV generator wipe their parts by themselves
  */
-void ca_key_wipe(struct ca_cipher *cipher)
+void ca_key_exit(struct ca_key *key)
 {
-	if (cipher->key)
-		memzero_explicit(cipher->key, cipher->key_size);
-	kfree(cipher->key);
-	cipher->key = NULL;
-	cipher->key_size = 0;
+	kfree_sensitive(key->ref);
+	kfree_sensitive(key->bytes);
+	key->ref = NULL;
+	key->bytes = NULL;
+}
+
+/**
+ * ca_key_load() - reads a key argument and sets the key
+ * @cipher: with its transforms, and nothing in flight
+ * @text: the argument, of the size that ca_key_init() was told
+ * @err: the errno that goes with the result
+ *
+ * Return: NULL, or what is wrong, for the user.
+ */
+const char *ca_key_load(struct ca_cipher *cipher, char *text, int *err)
+{
+	unsigned int size;
+
+	if (is_reference(text))
+		return set_reference(cipher, parse_reference(text, &size), err);
+	return set_digits(cipher, text, err);
+}
+
+/*
+ * Takes the key away from transforms and generator, by giving them a random one. Return: 0 or a
+ * negative errno.
+ */
+static int wipe(struct ca_cipher *cipher)
+{
+	struct ca_key *key = &cipher->key;
+	int err;
+
+	key->valid = false;
+	kfree_sensitive(key->ref);
+	key->ref = NULL;
+	get_random_bytes(key->bytes, key->size);
+	err = ca_cipher_set_key(cipher);
+	cipher->iv_ops->wipe(cipher);
+	forget_bytes(key);
+	return err;
+}
+
+static int replace(struct ca_cipher *cipher, char *text)
+{
+	const char *error;
+	unsigned int size;
+	int err = -EINVAL;
+
+	error = get_size(text, &size);
+	if (!error && size != cipher->key.size)
+		error = "key: a new one must be as long as the old";
+	if (!error)
+		error = ca_key_load(cipher, text, &err);
+	if (error)
+		DMERR("%s", error);
+	return error ? err : 0;
+}
+
+/**
+ * ca_key_message() - obeys "key set <key>" and "key wipe"
+ * @cipher: of a suspended device whose key_lock is held
+ * @argc: words of the message
+ * @argv: the words
+ *
+ * Return: 0 or a negative errno.
+ */
+int ca_key_message(struct ca_cipher *cipher, unsigned int argc, char **argv)
+{
+	if (argc == 3 && !strcasecmp(argv[1], "set"))
+		return replace(cipher, argv[2]);
+	if (argc == 2 && !strcasecmp(argv[1], "wipe"))
+		return wipe(cipher);
+	return -EINVAL;
 }
 
 /**
  * ca_key_emit() - writes the key argument of the status table line
- * @cipher: of the device
+ * @ca: the device
  * @result: where to
  * @maxlen: bytes there
  *
  * Return: bytes written.
  */
-unsigned int ca_key_emit(const struct ca_cipher *cipher, char *result, unsigned int maxlen)
+unsigned int ca_key_emit(struct ca_device *ca, char *result, unsigned int maxlen)
 {
-	const bool show = READ_ONCE(show_keys);
+	const bool show = READ_ONCE(show_keys) || !strcmp(ca->ti->type->name, CA_OWN_NAME);
+	const struct ca_key *key = &ca->cipher.key;
 	unsigned int sz = 0;
 	unsigned int i;
 
-	if (!cipher->key_size)
+	mutex_lock(&ca->key_lock);
+	if (!key->size)
 		DMEMIT("-");
-	for (i = 0; i < cipher->key_size; i++)
-		DMEMIT("%02x", show ? cipher->key[i] : 0);
+	else if (key->ref)
+		DMEMIT(":%u:%s", key->size, key->ref);
+	for (i = 0; !key->ref && i < key->size; i++)
+		DMEMIT("%02x", show ? key->bytes[i] : 0);
+	mutex_unlock(&ca->key_lock);
 	return sz;
 }

@@ -63,6 +63,7 @@ int ca_pages_init(struct ca_device *ca)
 	unsigned int reserve = clamp(page_reserve, 1U, 1U << 16);
 	unsigned long limit = page_limit ?: totalram_pages() * LIMIT_PERCENT / 100;
 
+	mutex_init(&ca->whole_lock);
 	atomic_set(&ca->pages_used, 0);
 	ca->page_limit = clamp_t(unsigned long, limit, reserve, INT_MAX / 2);
 	return mempool_init(&ca->pages, reserve, alloc_page_counted, free_page_counted, ca);
@@ -82,7 +83,7 @@ void ca_pages_exit(struct ca_device *ca)
  * @ca: the device
  * @clone: an empty bio with room for @bytes in pages
  * @bytes: what is wanted, a multiple of the unit
- * @may_wait: wait for the first page; for the others nobody ever waits
+ * @may_wait: wait for the first page; for the others ca_pages_fill_all() waits
  *
  * Context: Task if @may_wait, else any.
  * Return: whether there is at least one page. The clone's bi_size then says how far they reach,
@@ -102,6 +103,50 @@ bool ca_pages_fill(struct ca_device *ca, struct bio *clone, unsigned int bytes, 
 		gfp = GFP_NOWAIT | __GFP_NOWARN;
 	}
 	return clone->bi_iter.bi_size > 0;
+}
+
+/**
+ * ca_pages_fill_all() - gives a write clone all of its pages, for a write that must not be cut
+ * @ca: the device
+ * @clone: an empty bio with room for @bytes in pages
+ * @bytes: what is wanted, no more than the limit (ca_pages_most())
+ * @may_wait: wait for them. One caller at a time waits while it holds some: no two can hold what
+ *	the other needs, and who holds pages otherwise ends without another one
+ *
+ * Context: Task if @may_wait, else any.
+ * Return: whether all are there; if not, the clone has none.
+ */
+bool ca_pages_fill_all(struct ca_device *ca, struct bio *clone, unsigned int bytes, bool may_wait)
+{
+	if (may_wait)
+		mutex_lock(&ca->whole_lock);
+	while (clone->bi_iter.bi_size < bytes) {
+		unsigned int rest = bytes - clone->bi_iter.bi_size;
+		struct page *page = mempool_alloc(&ca->pages, may_wait ? GFP_NOIO :
+						  GFP_NOWAIT | __GFP_NOWARN);
+
+		if (!page) {
+			ca_pages_free(ca, clone, false);
+			clone->bi_vcnt = 0;
+			clone->bi_iter.bi_size = 0;
+			break;
+		}
+		__bio_add_page(clone, page, min_t(unsigned int, rest, PAGE_SIZE), 0);
+	}
+	if (may_wait)
+		mutex_unlock(&ca->whole_lock);
+	return clone->bi_iter.bi_size;
+}
+
+/**
+ * ca_pages_most() - the largest write that need not be cut
+ * @ca: the device
+ *
+ * Return: bytes.
+ */
+unsigned int ca_pages_most(const struct ca_device *ca)
+{
+	return min_t(unsigned int, ca->page_limit, BIO_MAX_VECS) * PAGE_SIZE;
 }
 
 /**

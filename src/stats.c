@@ -13,6 +13,7 @@ static const char * const ca_stat_names[CA_STAT_COUNT] = {
 	[CA_STAT_TRIMMED]	= "trimmed",
 	[CA_STAT_WAITED]	= "waited",
 	[CA_STAT_REFUSED]	= "refused",
+	[CA_STAT_FORGED]	= "forged",
 	[CA_STAT_OVERDUE]	= "overdue",
 	[CA_STAT_ERRORS]	= "errors",
 };

@@ -38,8 +38,8 @@ static const char *set_sector_size(struct ca_device *ca, const char *value)
 {
 	unsigned int size;
 
-	if (kstrtouint(value, 10, &size) || size < SECTOR_SIZE || size > CA_MAX_UNIT ||
-	    !is_power_of_2(size))
+	if (!ca_is_number(value) || kstrtouint(value, 10, &size) || size < SECTOR_SIZE ||
+	    size > CA_MAX_UNIT || !is_power_of_2(size))
 		return "sector_size: not a power of two from 512 to 4096";
 	ca->unit_size = size;
 	ca->unit_shift = ilog2(size) - SECTOR_SHIFT;
@@ -54,6 +54,50 @@ static unsigned int show_sector_size(const struct ca_device *ca, char *result, u
 	return sz;
 }
 
+/* "<bytes>:aead" or "<bytes>:none" */
+static const char *set_integrity(struct ca_device *ca, const char *value)
+{
+	const char *type = strchr(value, ':');
+	char bytes[8] = "";
+
+	if (!type || type - value >= sizeof(bytes))
+		return "integrity: expected <bytes>:aead or <bytes>:none";
+	memcpy(bytes, value, type - value);
+	if (!ca_is_number(bytes) || kstrtouint(bytes, 10, &ca->meta_used) || !ca->meta_used ||
+	    ca->meta_used > CA_MAX_META)
+		return "integrity: not a number of bytes from 1 to 480";
+	ca->authenticated = !strcasecmp(type + 1, "aead");
+	if (!ca->authenticated && strcasecmp(type + 1, "none"))
+		return "integrity: neither aead nor none";
+	strscpy(ca->meta_type, type + 1, sizeof(ca->meta_type));
+	return NULL;
+}
+
+static unsigned int show_integrity(const struct ca_device *ca, char *result, unsigned int maxlen)
+{
+	unsigned int sz = 0;
+
+	DMEMIT("%u:%s", ca->meta_used, ca->meta_type);
+	return sz;
+}
+
+static const char *set_integrity_key_size(struct ca_device *ca, const char *value)
+{
+	if (!ca_is_number(value) || kstrtouint(value, 10, &ca->cipher.key.mac) ||
+	    !ca->cipher.key.mac)
+		return "integrity_key_size: not a number of bytes";
+	return NULL;
+}
+
+static unsigned int show_integrity_key_size(const struct ca_device *ca, char *result,
+					    unsigned int maxlen)
+{
+	unsigned int sz = 0;
+
+	DMEMIT("%u", ca->cipher.key.mac);
+	return sz;
+}
+
 static const struct option options[] = {
 	[CA_OPT_ALLOW_DISCARDS]		= { "allow_discards", set_flag, show_flag },
 	[CA_OPT_SAME_CPU_CRYPT]		= { "same_cpu_crypt", set_flag, show_flag },
@@ -61,6 +105,9 @@ static const struct option options[] = {
 	[CA_OPT_SUBMIT_FROM_CRYPT_CPUS]	= { "submit_from_crypt_cpus", set_flag, show_flag },
 	[CA_OPT_NO_READ_WORKQUEUE]	= { "no_read_workqueue", set_flag, show_flag },
 	[CA_OPT_NO_WRITE_WORKQUEUE]	= { "no_write_workqueue", set_flag, show_flag },
+	[CA_OPT_INTEGRITY]		= { "integrity:", set_integrity, show_integrity },
+	[CA_OPT_INTEGRITY_KEY_SIZE]	= { "integrity_key_size:", set_integrity_key_size,
+					    show_integrity_key_size },
 	[CA_OPT_SECTOR_SIZE]		= { "sector_size:", set_sector_size, show_sector_size },
 	[CA_OPT_IV_LARGE_SECTORS]	= { "iv_large_sectors", set_flag, show_flag },
 };
@@ -144,13 +191,13 @@ const char *ca_table_options(struct ca_device *ca, struct dm_arg_set *as)
  *
  * Return: bytes written.
  */
-unsigned int ca_table_emit(const struct ca_device *ca, char *result, unsigned int maxlen)
+unsigned int ca_table_emit(struct ca_device *ca, char *result, unsigned int maxlen)
 {
 	unsigned int sz = 0;
 	size_t i;
 
 	DMEMIT("%s ", ca->cipher.spec);
-	sz += ca_key_emit(&ca->cipher, result + sz, maxlen - sz);
+	sz += ca_key_emit(ca, result + sz, maxlen - sz);
 	DMEMIT(" %llu %s %llu", ca->iv_offset, ca->dev->name, (u64)ca->start);
 
 	if (ca->options)
@@ -176,6 +223,7 @@ unsigned int ca_table_emit(const struct ca_device *ca, char *result, unsigned in
  */
 unsigned int ca_table_measure(const struct ca_device *ca, char *result, unsigned int maxlen)
 {
+	const struct ca_key *key = &ca->cipher.key;
 	unsigned int sz = 0;
 	size_t i;
 
@@ -189,7 +237,7 @@ unsigned int ca_table_measure(const struct ca_device *ca, char *result, unsigned
 		DMEMIT(",%.*s=", (int)strlen(options[i].name) - 1, options[i].name);
 		sz += options[i].show(ca, result + sz, maxlen - sz);
 	}
-	DMEMIT(",cipher_string=%s,key_size=%u,key_parts=%u,key_extra_size=0,key_mac_size=0;",
-	       ca->cipher.spec, ca->cipher.key_size, ca->cipher.tfm_count);
+	DMEMIT(",cipher_string=%s,key_size=%u,key_parts=%u,key_extra_size=%u,key_mac_size=%u;",
+	       ca->cipher.spec, key->size, key->parts, key->extra, key->mac);
 	return sz;
 }
