@@ -74,6 +74,25 @@ def modprobe(name, *parameters):
 
 
 @contextlib.contextmanager
+def no_autoload(*algorithms):
+    """Load what implements these algorithms, and keep the kernel from looking
+    for modules meanwhile: each name that does not exist takes it long."""
+    subprocess.run(["modprobe", "-qa", "dm-crypt", "dm-integrity", "loop",
+                    "null_blk", "crypto_null", *(f"crypto-{name}" for name in algorithms)],
+                   check=False)
+    path = "/proc/sys/kernel/modprobe"
+    with open(path, encoding="ascii") as file:
+        before = file.read()
+    with open(path, "w", encoding="ascii") as file:
+        file.write("\n")
+    try:
+        yield
+    finally:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(before)
+
+
+@contextlib.contextmanager
 def quiet_udev():
     """Keep udev from probing each of our many devices: slow in a guest, and
     a probe that holds a device open gets in the way of its removal."""
@@ -98,7 +117,7 @@ def _retry(function, patience=10):
     while True:
         try:
             return function()
-        except OSError:
+        except (OSError, subprocess.CalledProcessError):
             if time.monotonic() > end:
                 raise
             time.sleep(0.05)
@@ -227,4 +246,33 @@ class NullBlk(_Device):
         """Switch the device off and remove it."""
         self._set("power", 0)
         os.rmdir(self._dir)
+        forget(self)
+
+
+class ScsiDebug(_Device):
+    """The disk of scsi_debug, with any of the module's parameters."""
+
+    def __init__(self, **parameters):
+        subprocess.run(["modprobe", "scsi_debug", "dev_size_mb=16",
+                        *(f"{k}={v}" for k, v in parameters.items())],
+                       check=True)
+        register(self)
+        self.path = _retry(self._find)
+        self._identify()
+
+    @staticmethod
+    def _find():
+        base = "/sys/bus/pseudo/drivers/scsi_debug/adapter0"
+        for directory, names, _ in os.walk(base):
+            if os.path.basename(directory) == "block" and names:
+                path = f"/dev/{names[0]}"
+                os.stat(path)
+                return path
+        raise FileNotFoundError(base)
+
+    def close(self):
+        """Remove the disk."""
+        _retry(lambda: subprocess.run(["modprobe", "-r", "scsi_debug"],
+                                      check=True, stderr=subprocess.DEVNULL)
+               if module_loaded("scsi_debug") else None)
         forget(self)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A device of ours and one of the kernel's own target on the same bytes: what
+one takes the other takes, what one refuses the other refuses with the same
+errno, what one writes the other reads."""
+
+import errno
+import os
+import re
+
+import ca
+import keyring
+
+REGION = 32 * ca.KIB
+
+# What ours refuses, with EINVAL, though the kernel's own may take it: what is
+# written there cannot be read back.
+DIFFERENT = [
+    # No IV generator is named, for a cipher with IVs: the IV is left to chance.
+    re.compile(r"capi:(?!ecb|.*\(cipher_null|essiv)\w+\([^-]*"),
+    # lmk finds its IV after decryption, which in other modes than cbc fails.
+    re.compile(r"\w+(:\d+)?-(xts|ctr|lrw)-lmk"),
+    re.compile(r"capi:(?!cbc|cts\(cbc|ecb).*-lmk"),
+    re.compile(r"cipher_null(:\d+)?-cbc-lmk"),
+]
+
+
+class Pair:
+    """A device of ours and one of the kernel's own on the same bytes, which
+    get one table line after the other. Counts the combinations tried,
+    accepted, and refused by both."""
+
+    def __init__(self, region=REGION, below=None):
+        self.region = region
+        self.below = below or ca.Loop(2 * region)
+        self.ours, self.own = ca.Mapping(), ca.Mapping()
+        self.tried = self.accepted = self.refused = self.on_purpose = 0
+
+    def __str__(self):
+        return (f"{self.tried} combinations, {self.accepted} accepted, "
+                f"{self.refused} refused alike, "
+                f"{self.on_purpose} by ours only")
+
+    def load(self, cipher, length, source="hex", **line):
+        """Give both the line, with a fresh key. Do both take it?"""
+        key = ca.key(length) or "-"
+        if source != "hex" and length:
+            key = keyring.reference(source, "ca:pair", key)
+        params = ca.crypt_params(cipher, key, self.below, **line)
+        answers = (self._load(self.ours, ca.TARGET, params),
+                   self._load(self.own, ca.OWN, params))
+        self.tried += 1
+        self._compare(cipher, params, answers)
+        if answers == (None, None):
+            self.accepted += 1
+            self.ours.resume()
+            self.own.resume()
+            return True
+        self.ours.clear()
+        self.own.clear()
+        return False
+
+    def _load(self, mapping, target, params):
+        """The errno of a refusal, or None."""
+        try:
+            mapping.load([(0, self.region // ca.SECTOR, target, params)])
+        except OSError as error:
+            return error.errno
+        return None
+
+    def _compare(self, cipher, params, answers):
+        names = [errno.errorcode.get(a, "accepted") for a in answers]
+        if answers[1] is None and ca.TARGET != ca.OWN and any(
+                line.fullmatch(cipher) for line in DIFFERENT):
+            ca.equal(names[0], "EINVAL", f"{params}: ours, on purpose")
+            self.on_purpose += 1
+            return
+        ca.equal(names[0], names[1], f"{params}: ours, and the kernel's own")
+        self.refused += None not in answers
+
+    def exchange(self, cipher, length, unit, large, iv_offset, offset,
+                 source="hex", most=8 * ca.KIB):
+        """Try one combination; both directions, if it is accepted, in pieces
+        of at most so many bytes. Returns whether it is."""
+        line = {"iv_offset": iv_offset, "offset": offset,
+                "options": ca.unit_options(unit, large)}
+        if not self.load(cipher, length, source, **line):
+            return False
+        what = f"{cipher}, {length} bytes of key, {line}"
+        self.below.wipe()
+        there_and_back(self.own, self.ours, unit, ca.data(self.region),
+                       f"{what}: we read", most)
+        there_and_back(self.ours, self.own, unit, ca.data(self.region),
+                       f"{what}: we write", most)
+        start = offset * ca.SECTOR
+        ca.check(not any(self.below.read(0, start))
+                 and not any(self.below.read(start + self.region)),
+                 f"{what}: nothing is written outside")
+        return True
+
+
+def there_and_back(writer, reader, unit, text, what, most=8 * ca.KIB):
+    """Write through one device, read through the other."""
+    if len(text) == most:
+        with ca.Disk(writer.path) as disk:
+            disk.write(0, text)
+        with ca.Disk(reader.path) as disk:
+            ca.same(disk.read(0, most), text, what)
+        return
+    with ca.Disk(writer.path) as disk:
+        for at, size in ca.split(len(text), unit, most):
+            disk.write(at, text[at:at + size])
+    with ca.Disk(reader.path) as disk:
+        got = b"".join(disk.read(at, size)
+                       for at, size in ca.split(len(text), unit))
+    ca.same(got, text, what)
+
+
+def offered(ciphers):
+    """Those ciphers that the running kernel has, as code or module."""
+    modules = f"/lib/modules/{os.uname().release}/modules.alias"
+    with open(modules, encoding="ascii") as file:
+        aliases = file.read()
+    with open("/proc/crypto", encoding="ascii") as file:
+        aliases += file.read()
+    return [c for c in ciphers if f"crypto-{c[0]} " in aliases
+            or f": {c[0]}\n" in aliases]
