@@ -47,7 +47,8 @@ static inline bool ca_is_number(const char *s)
 }
 
 #define CA_MAX_UNIT		4096	/* bytes; a unit lies in one bounce page */
-#define CA_MAX_KEYS		64	/* keys of one device, a power of two */
+#define CA_MAX_KEYS		65536	/* keys of one device, a power of two */
+#define CA_LMK_KEYS		64	/* keys of the generator lmk */
 #define CA_MAX_META		480	/* bytes of metadata that a unit may ask for */
 
 /*

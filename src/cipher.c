@@ -53,7 +53,7 @@ static const char *parse_capi(char *s, struct spec *spec)
 		spec->iv_mode = dash + 1;
 		spec->iv_opts = opts;
 		if (!strcmp(spec->iv_mode, "lmk"))
-			spec->keys = CA_MAX_KEYS;
+			spec->keys = CA_LMK_KEYS;
 	}
 	spec->algorithm = kstrdup(s, GFP_KERNEL);
 	return NULL;
@@ -71,7 +71,7 @@ static const char *parse_dashed(char *s, struct spec *spec)
 	keys = cut_at(s, ':');
 	if (keys && (!ca_is_number(keys) || kstrtouint(keys, 10, &spec->keys) ||
 		     !is_power_of_2(spec->keys) || spec->keys > CA_MAX_KEYS))
-		return "cipher: the number of keys is not a power of two from 1 to 64";
+		return "cipher: the number of keys is not a power of two up to 65536";
 
 	spec->iv_mode = cut_at(mode, '-');
 	if (!mode || (!strcmp(mode, "plain") && !spec->iv_mode)) {
