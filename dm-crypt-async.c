@@ -22,17 +22,11 @@
 
 /* ------------------------------------------------------------------------- constructor */
 
-/* A number of sectors must be one of units as well. */
-static bool is_whole(const struct ca_device *ca, u64 sectors)
-{
-	return !(sectors & ((1ULL << ca->unit_shift) - 1));
-}
-
 static const char *get_iv_offset(struct ca_device *ca, const char *arg)
 {
 	if (!ca_is_number(arg) || kstrtoull(arg, 10, &ca->iv_offset))
 		return "iv_offset: not a decimal number of sectors";
-	if (!is_whole(ca, ca->iv_offset))
+	if (ca->iv_offset & ((1ULL << ca->unit_shift) - 1))
 		return "iv_offset: not a multiple of sector_size";
 	return NULL;
 }
@@ -130,8 +124,6 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 
 	err = -EINVAL;
 	error = ca_table_options(ca, &options);
-	if (!error && !is_whole(ca, ti->len))
-		error = "length: not a multiple of sector_size";
 	if (error)
 		goto free_device;
 	error = ca_key_init(&ca->cipher.key, argv[1], &err);

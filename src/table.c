@@ -41,6 +41,8 @@ static const char *set_sector_size(struct ca_device *ca, const char *value)
 	if (!ca_is_number(value) || kstrtouint(value, 10, &size) || size < SECTOR_SIZE ||
 	    size > CA_MAX_UNIT || !is_power_of_2(size))
 		return "sector_size: not a power of two from 512 to 4096";
+	if (ca->ti->len & ((size >> SECTOR_SHIFT) - 1))
+		return "length: not a multiple of sector_size";
 	ca->unit_size = size;
 	ca->unit_shift = ilog2(size) - SECTOR_SHIFT;
 	return NULL;
@@ -60,6 +62,8 @@ static const char *set_integrity(struct ca_device *ca, const char *value)
 	const char *type = strchr(value, ':');
 	char bytes[8] = "";
 
+	if (ca_has(ca, CA_OPT_INTEGRITY))
+		return "integrity: given twice";
 	if (!type || type - value >= sizeof(bytes))
 		return "integrity: expected <bytes>:aead or <bytes>:none";
 	memcpy(bytes, value, type - value);
