@@ -377,7 +377,7 @@ static int register_stand_in(void)
 	stand_in_target.name = CA_OWN_NAME;
 	memcpy(stand_in_target.version, version, sizeof(version));
 	err = dm_register_target(&stand_in_target);
-	if (err == -EEXIST)
+	if (err == -EEXIST || err == -EBUSY)	/* the latter since Linux 7 */
 		DMERR("replace_dm_crypt: the kernel's own is there already: modprobe -r dm_crypt");
 	return err;
 }
