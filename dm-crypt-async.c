@@ -15,6 +15,7 @@
 #include <linux/kernel.h>
 #include <linux/log2.h>
 #include <linux/module.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -22,8 +23,9 @@
 
 /* ------------------------------------------------------------------------- constructor */
 
-static const char *get_iv_offset(struct ca_device *ca, const char *arg)
+static const char *get_iv_offset(struct ca_device *ca, const char *arg, int *err)
 {
+	*err = -EINVAL;
 	if (!ca_is_number(arg) || kstrtoull(arg, 10, &ca->iv_offset))
 		return "iv_offset: not a decimal number of sectors";
 	if (ca->iv_offset & ((1ULL << ca->unit_shift) - 1))
@@ -136,11 +138,7 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 	if (error)
 		goto exit_cipher;
 
-	err = -EINVAL;
-	error = get_iv_offset(ca, argv[2]);
-	if (error)
-		goto exit_cipher;
-	error = open_device(ca, argv[3], argv[4], &err);
+	error = get_iv_offset(ca, argv[2], &err) ?: open_device(ca, argv[3], argv[4], &err);
 	if (error)
 		goto exit_cipher;
 	error = ca_meta_init(ca, &err);
@@ -230,10 +228,14 @@ static int preresume(struct dm_target *ti)
 	return -EAGAIN;
 }
 
-/* key set <key>, key wipe */
+/*
+ * key set <key>, key wipe. Only the resume that comes afterwards lets I/O on, so no allocation may
+ * wait for I/O that may be this device's.
+ */
 static int obey(struct dm_target *ti, unsigned int argc, char **argv, char *result,
 		unsigned int maxlen)
 {
+	unsigned int noio = memalloc_noio_save();
 	struct ca_device *ca = ti->private;
 	int err = -EINVAL;
 
@@ -248,6 +250,7 @@ static int obey(struct dm_target *ti, unsigned int argc, char **argv, char *resu
 			       dm_table_device_name(ti->table));
 		mutex_unlock(&ca->key_lock);
 	}
+	memalloc_noio_restore(noio);
 	blank(2, argc, argv);
 	return err;
 }

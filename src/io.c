@@ -143,6 +143,13 @@ static void finish_write(struct bio *clone)
 	end_fragment(io, status);
 }
 
+/* A converted fragment that is not to be written ends here. */
+static void drop_write(struct dm_crypt_io *io)
+{
+	put_write_clone(io, false);
+	end_fragment(io, BLK_STS_IOERR);
+}
+
 /*
  * dm_submit_bio_remap() starts the base bio's accounting with its first clone, without a lock.
  * Fragments may be submitted at the same time, so one of them does that for all.
@@ -151,15 +158,15 @@ static void submit_write(struct dm_crypt_io *io)
 {
 	struct dm_crypt_io *base = ca_base(io);
 
-	ca_io_move(io, CA_WRITING);
 	if (ca_meta_attach(io->ca, io->clone, ca_meta_of(base, io->sector))) {
-		put_write_clone(io, false);
-		end_fragment(io, BLK_STS_IOERR);
-	} else if (test_and_set_bit(0, &base->accounted)) {
-		submit_bio_noacct(io->clone);
-	} else {
-		dm_submit_bio_remap(io->base_bio, io->clone);
+		drop_write(io);
+		return;
 	}
+	ca_io_move(io, CA_WRITING);
+	if (test_and_set_bit(0, &base->accounted))
+		submit_bio_noacct(io->clone);
+	else
+		dm_submit_bio_remap(io->base_bio, io->clone);
 }
 
 /* ------------------------------------------------------- writes in order, on zoned devices */
@@ -189,12 +196,6 @@ static struct dm_crypt_io *next_in_order(struct ca_device *ca)
 	return io;
 }
 
-static void drop_write(struct dm_crypt_io *io)
-{
-	put_write_clone(io, false);
-	end_fragment(io, BLK_STS_IOERR);
-}
-
 /* One thread at a time submits what can be; a worker, whose bios do not wait for map to return. */
 static void submit_in_order(struct ca_device *ca)
 {
@@ -219,12 +220,16 @@ static void submit_in_order(struct ca_device *ca)
 	spin_unlock_irq(&ca->order_lock);
 }
 
-/* A fragment that failed leaves the order; a worker looks whether others waited for it. */
+/*
+ * A fragment that failed leaves the order; a worker looks whether others waited for it. Those of
+ * the same base must see the error, so that it comes first.
+ */
 static void leave_order(struct dm_crypt_io *io)
 {
 	struct ca_device *ca = io->ca;
 	unsigned long flags;
 
+	cmpxchg(&ca_base(io)->status, BLK_STS_OK, BLK_STS_IOERR);
 	spin_lock_irqsave(&ca->order_lock, flags);
 	list_del(&io->order_entry);
 	spin_unlock_irqrestore(&ca->order_lock, flags);
@@ -264,7 +269,9 @@ static void finish_conversion(struct dm_crypt_io *io, bool in_task)
 			leave_order(io);
 		if (io->clone)
 			put_write_clone(io, true);
-		if (io->ctx.error == -EBADMSG)
+		/* A driver may answer anything: only a read can be read again. */
+		if (io->ctx.error == -EBADMSG && io->ca->cipher.aead &&
+		    bio_data_dir(io->base_bio) == READ)
 			WRITE_ONCE(ca_base(io)->mismatch, true);
 		end_fragment(io, BLK_STS_IOERR);
 	} else if (!io->clone) {

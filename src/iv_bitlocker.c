@@ -55,9 +55,10 @@ static const char *init_bitlocker(struct ca_device *ca, bool elephant, int *err)
 		*err = -ENOMEM;
 		return "cipher: out of memory";
 	}
-	b->iv = crypto_alloc_sync_skcipher(ca_cipher_name(cipher), 0, 0);
+	b->iv = crypto_alloc_sync_skcipher(ca_cipher_name(cipher), 0, CRYPTO_ALG_ALLOCATES_MEMORY);
 	if (elephant)
-		b->sector_key = crypto_alloc_sync_skcipher("ecb(aes)", 0, 0);
+		b->sector_key = crypto_alloc_sync_skcipher("ecb(aes)", 0,
+							   CRYPTO_ALG_ALLOCATES_MEMORY);
 	if (IS_ERR(b->iv) || IS_ERR(b->sector_key)) {
 		*err = PTR_ERR(IS_ERR(b->iv) ? b->iv : b->sector_key);
 		free_transforms(b);

@@ -235,12 +235,10 @@ unsigned int ca_table_measure(const struct ca_device *ca, char *result, unsigned
 	for (i = 0; i < ARRAY_SIZE(options); i++)
 		if (!has_value(&options[i]))
 			DMEMIT(",%s=%c", options[i].name, ca_has(ca, i) ? 'y' : 'n');
-	for (i = 0; i < ARRAY_SIZE(options); i++) {
-		if (!has_value(&options[i]) || !ca_has(ca, i))
-			continue;
-		DMEMIT(",%.*s=", (int)strlen(options[i].name) - 1, options[i].name);
-		sz += options[i].show(ca, result + sz, maxlen - sz);
-	}
+	if (ca_has(ca, CA_OPT_INTEGRITY))
+		DMEMIT(",integrity_tag_size=%u,cipher_auth=%s", ca->meta_used, ca->meta_type);
+	if (ca_has(ca, CA_OPT_SECTOR_SIZE))
+		DMEMIT(",sector_size=%u", ca->unit_size);
 	DMEMIT(",cipher_string=%s,key_size=%u,key_parts=%u,key_extra_size=%u,key_mac_size=%u;",
 	       ca->cipher.spec, key->size, key->parts, key->extra, key->mac);
 	return sz;
