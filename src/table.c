@@ -110,10 +110,10 @@ static const struct option options[] = {
 	[CA_OPT_NO_READ_WORKQUEUE]	= { "no_read_workqueue", set_flag, show_flag },
 	[CA_OPT_NO_WRITE_WORKQUEUE]	= { "no_write_workqueue", set_flag, show_flag },
 	[CA_OPT_INTEGRITY]		= { "integrity:", set_integrity, show_integrity },
-	[CA_OPT_INTEGRITY_KEY_SIZE]	= { "integrity_key_size:", set_integrity_key_size,
-					    show_integrity_key_size },
 	[CA_OPT_SECTOR_SIZE]		= { "sector_size:", set_sector_size, show_sector_size },
 	[CA_OPT_IV_LARGE_SECTORS]	= { "iv_large_sectors", set_flag, show_flag },
+	[CA_OPT_INTEGRITY_KEY_SIZE]	= { "integrity_key_size:", set_integrity_key_size,
+					    show_integrity_key_size },
 };
 
 static bool has_value(const struct option *option)
