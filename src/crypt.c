@@ -288,8 +288,11 @@ static u8 *next_tag(struct dm_crypt_io *io)
 	return tag;
 }
 
-/* Makes the unit's IV, or takes it from the metadata that was read. */
-static int make_iv(struct dm_crypt_io *io, struct ca_request *r)
+/*
+ * Makes the unit's IV, or takes it from the metadata that was read. With an authenticated cipher,
+ * @sector, less iv_offset, is part of what the tag is over, whatever the IV counts in.
+ */
+static int make_iv(struct dm_crypt_io *io, struct ca_request *r, u64 sector)
 {
 	const struct ca_device *ca = io->ca;
 	const struct ca_cipher *cipher = &ca->cipher;
@@ -308,7 +311,7 @@ static int make_iv(struct dm_crypt_io *io, struct ca_request *r)
 	if (cipher->aead) {
 		u8 *aad = ca_request_aad(cipher, r);
 
-		put_unaligned_le64(r->sector - ca->iv_offset, aad);
+		put_unaligned_le64(sector - ca->iv_offset, aad);
 		memcpy(aad + sizeof(__le64), unit.iv, cipher->iv_size);
 	}
 	return err;
@@ -352,7 +355,7 @@ static int submit_unit(struct dm_crypt_io *io, struct ca_request *r, bool may_sl
 
 	r->sector = ca_has(ca, CA_OPT_IV_LARGE_SECTORS) ? sector >> ca->unit_shift : sector;
 	r->tag = next_tag(io);
-	err = list_memory(io, r) ?: make_iv(io, r);
+	err = list_memory(io, r) ?: make_iv(io, r, sector);
 	if (err)
 		return err;
 
