@@ -375,7 +375,8 @@ static struct dm_crypt_io *alloc_fragment(struct dm_crypt_io *base, gfp_t gfp)
 
 /*
  * A bio for a part of the base bio at a sector of the target, without pages, with the priority and
- * the cgroup of the one who submitted the base.
+ * the cgroup of the one who submitted the base. Below map that one is the caller, and the base bio
+ * does not say; ca_io_map() has it say so for workers.
  */
 static struct bio *alloc_part(struct dm_crypt_io *base, sector_t sector, unsigned int bytes,
 			      gfp_t gfp)
@@ -692,6 +693,9 @@ void ca_io_map(struct ca_device *ca, struct bio *bio)
 	base->accounted = 0;
 	atomic_set(&base->refs, 1);
 	base->status = BLK_STS_OK;
+	/* For a worker that reads again. */
+	if (ca->meta_size)
+		bio_associate_blkg(bio);
 
 	if (bio_data_dir(bio) == READ) {
 		ca_count(ca, CA_STAT_READS);
@@ -703,6 +707,7 @@ void ca_io_map(struct ca_device *ca, struct bio *bio)
 	}
 	if (!done) {
 		ca_count(ca, CA_STAT_WAITED);
+		bio_associate_blkg(bio);
 		hand_to_cutter(base);
 	}
 }
