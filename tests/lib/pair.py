@@ -34,6 +34,7 @@ class Pair:
         self.below = below or ca.Loop(2 * region)
         self.ours, self.own = ca.Mapping(), ca.Mapping()
         self.tried = self.accepted = self.refused = self.on_purpose = 0
+        self._last = self._text = None
 
     def __str__(self):
         return (f"{self.tried} combinations, {self.accepted} accepted, "
@@ -42,8 +43,21 @@ class Pair:
 
     def load(self, cipher, length, source="hex", **line):
         """Give both the line, with a fresh key. Do both take it?"""
-        key = ca.key(length) or "-"
-        if source != "hex" and length:
+        self._last = cipher, ca.key(length) or "-", line
+        return self._load_both(source)
+
+    def again(self, source, length=4 * ca.KIB):
+        """Give both the last line once more, the key from another source. If
+        they take it, what was written last reads back."""
+        if self._load_both(source):
+            for mapping in (self.ours, self.own):
+                with ca.Disk(mapping.path) as disk:
+                    ca.same(disk.read(0, length), self._text[:length],
+                            f"the key from {source}: {self._last}")
+
+    def _load_both(self, source):
+        cipher, key, line = self._last
+        if source != "hex" and key != "-":
             key = keyring.reference(source, "ca:pair", key)
         params = ca.crypt_params(cipher, key, self.below, **line)
         answers = (self._load(self.ours, ca.TARGET, params),
@@ -89,7 +103,8 @@ class Pair:
         self.below.wipe()
         there_and_back(self.own, self.ours, unit, ca.data(self.region),
                        f"{what}: we read", most)
-        there_and_back(self.ours, self.own, unit, ca.data(self.region),
+        self._text = ca.data(self.region)
+        there_and_back(self.ours, self.own, unit, self._text,
                        f"{what}: we write", most)
         start = offset * ca.SECTOR
         ca.check(not any(self.below.read(0, start))
@@ -113,6 +128,29 @@ def there_and_back(writer, reader, unit, text, what, most=8 * ca.KIB):
         got = b"".join(disk.read(at, size)
                        for at, size in ca.split(len(text), unit))
     ca.same(got, text, what)
+
+
+def answer(sectors, target, params):
+    """The errno of a refusal, None for a device."""
+    try:
+        ca.Mapping.single(sectors, target, params).remove()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return None
+
+
+def fill(path, text):
+    """Write all of it, in pieces of every size."""
+    with ca.Disk(path) as disk:
+        for at, size in ca.split(len(text), 4096, 256 * ca.KIB):
+            disk.write(at, text[at:at + size])
+
+
+def read(path, length):
+    """Read all of it, in pieces of every size."""
+    with ca.Disk(path) as disk:
+        return b"".join(disk.read(at, size) for at, size in
+                        ca.split(length, 4096, 256 * ca.KIB))
 
 
 def offered(ciphers):

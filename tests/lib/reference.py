@@ -9,6 +9,7 @@ the cipher itself under the key's digest.
 """
 
 import hashlib
+import hmac
 import struct
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -71,3 +72,17 @@ def encrypt(cipher, hexkey, text, unit, **where):
 def decrypt(cipher, hexkey, text, unit, **where):
     """The bytes above for these bytes below."""
     return _convert("decryptor", cipher, hexkey, text, unit, where)
+
+
+def seal(hexkey, mac, text, unit):
+    """Ciphertext and tags below a device of authenc(hmac(sha256),xts(aes))
+    with plain64, of whose key the last `mac` bytes are the hash's. A tag is
+    over the number of the unit's sector, the IV and the ciphertext."""
+    cut = len(hexkey) - 2 * mac
+    below = encrypt("aes-xts-plain64", hexkey[:cut], text, unit)
+    tags = b""
+    for at in range(0, len(text), unit):
+        head = struct.pack("<Q", at // 512) + _plain64(at // 512, None)
+        tags += hmac.digest(bytes.fromhex(hexkey[cut:]),
+                            head + below[at:at + unit], "sha256")
+    return below, tags
