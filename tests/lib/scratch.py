@@ -276,3 +276,34 @@ class ScsiDebug(_Device):
                                       check=True, stderr=subprocess.DEVNULL)
                if module_loaded("scsi_debug") else None)
         forget(self)
+
+
+class Nvme(_Device):
+    """The disk that each guest has, with 64 bytes of metadata for each sector.
+    What it stores is a file that the guest sees as well: first all sectors,
+    then their metadata."""
+
+    _FILE = "/vm/nvme"
+    _METADATA = 64
+
+    def __init__(self):
+        os.stat(self._FILE)
+        subprocess.run(["modprobe", "nvme"], check=True)
+        self.path = "/dev/nvme0n1"
+        _retry(lambda: os.stat(self.path))
+        with open(f"/sys/block/{os.path.basename(self.path)}/size",
+                  encoding="ascii") as file:
+            self.sectors = int(file.read())
+        self._identify()
+
+    def spoil(self, sector, metadata=False):
+        """Change a bit of a sector, or of its metadata."""
+        at = sector * 512
+        if metadata:
+            at = self.sectors * 512 + sector * self._METADATA
+        with open(self._FILE, "r+b", buffering=0) as file:
+            byte = os.pread(file.fileno(), 1, at)[0]
+            os.pwrite(file.fileno(), bytes([byte ^ 4]), at)
+
+    def close(self):
+        """It stays."""
