@@ -41,3 +41,11 @@ def reference(kind, description, hexkey):
     payload = bytes.fromhex(hexkey)
     add(kind, description, payload)
     return f":{len(payload)}:{kind}:{description}"
+
+
+def encrypted(description, length):
+    """A table line's key argument for a new random key that the kernel keeps
+    encrypted, and that nobody outside of it knows."""
+    add("user", "ca:master", os.urandom(32))
+    add("encrypted", description, b"new user:ca:master %d" % length)
+    return f":{length}:encrypted:{description}"
