@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One of the two modules as the target "crypt", and cryptsetup on it."""
+
+import os
+
+import ca
+
+NAME = "ca-takeover"
+PATH = f"/dev/mapper/{NAME}"
+PASSPHRASE = "/tmp/ca-passphrase"
+QUICK = ["--batch-mode", "--key-file", PASSPHRASE]
+PBKDF = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
+
+
+def use(target):
+    """Have one of the two modules be the target "crypt"."""
+    if ca.module_loaded("dm_crypt_async"):
+        ca.delete_module("dm_crypt_async")
+    if ca.module_loaded("dm_crypt"):
+        ca.delete_module("dm_crypt")
+    if target == ca.OWN:
+        ca.modprobe("dm-crypt")
+    else:
+        ca.load_file(ca.MODULE_FILE, "replace_dm_crypt=1")
+    version = ca.list_versions()[ca.OWN]
+    ca.equal(ca.module_loaded("dm_crypt"), target == ca.OWN, "which it is")
+    return version
+
+
+def cryptsetup(*words):
+    """Run it, without waiting for udev's rules."""
+    return ca.run("cryptsetup", *words,
+                  env={**os.environ, "DM_DISABLE_UDEV": "1"}).stdout
+
+
+def close():
+    """Close the volume."""
+    cryptsetup("close", NAME)
+
+
+def passphrase():
+    """A key file; 64 bytes, so that it is a key as well."""
+    with open(PASSPHRASE, "wb") as file:
+        file.write(ca.rng.randbytes(64))
+
+
+def write(text):
+    """Write to the open volume."""
+    with ca.Disk(PATH) as disk:
+        disk.write(0, text)
+        disk.flush()
+
+
+def compare(text, what):
+    """Read from the open volume."""
+    with ca.Disk(PATH) as disk:
+        ca.same(disk.read(0, len(text)), text, what)
