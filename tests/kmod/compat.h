@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What differs between Linux 6.1 and 7.3 for the mock driver; included before everything else. */
-#ifndef CHAOS_COMPAT_H
-#define CHAOS_COMPAT_H
+/* What differs between Linux 6.1 and 7.3 for the tests' modules; included before everything else. */
+#ifndef KMOD_COMPAT_H
+#define KMOD_COMPAT_H
 
 #include <linux/hrtimer.h>
 #include <linux/version.h>
 #include <crypto/internal/skcipher.h>
+
+/* hex2bin() */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#include <linux/hex.h>
+#endif
 
 /* The properties of the algorithm within: a type of their own since 6.7. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
@@ -26,4 +31,4 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 }
 #endif
 
-#endif /* CHAOS_COMPAT_H */
+#endif /* KMOD_COMPAT_H */
