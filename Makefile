@@ -13,6 +13,7 @@ help_text = \
 "make check      the sources only: warnings, sparse, checkpatch, shellcheck..." \
 "make debug-kernel                 build a kernel with KASAN, lockdep and so on, as one more release" \
 "make stress     asynchronous crypto under errors and in little memory; DURATION=3600" \
+"make bench      measure beside the kernel's own target, in ten minutes; scripts/bench --help has options" \
 "make docs       draw the figures" \
 "make new-test NAME=80-example     start a test from a template" \
 "scripts/vm --help                 run any command in a virtual machine"
@@ -51,6 +52,10 @@ stress:
 	@scripts/setup
 	@scripts/stress $(or $(DURATION),3600)
 
+bench:
+	@scripts/setup
+	@scripts/bench
+
 check:
 	@scripts/setup
 	@TESTS=tests/static/ tests/run
@@ -61,4 +66,4 @@ new-test:
 help:
 	@printf '%s\n' $(help_text)
 
-.PHONY: all install clean demo test check docs debug-kernel stress new-test help
+.PHONY: all install clean demo test bench check docs debug-kernel stress new-test help
