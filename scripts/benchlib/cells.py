@@ -26,18 +26,35 @@ SETTINGS = [name for name in CONTESTANTS if name not in (RAW, OURS)]
 @dataclasses.dataclass(frozen=True)
 class Cipher:
     """A cipher: the word in the table line, the algorithm of the Crypto API
-    (None: not timed bare) and the key's bytes."""
+    (None: not timed bare), the key's bytes, and the bytes of metadata that
+    dm-integrity has to keep with each unit."""
     table: str
     bare: str | None
     key: int
+    tag: int = 0
 
 
 CIPHERS = {
     "aes-xts": Cipher("aes-xts-plain64", "xts(aes)", 64),
+    "cipher_null": Cipher("cipher_null-ecb", "ecb(cipher_null)", 0),
+    "aes-gcm": Cipher("capi:gcm(aes)-random", None, 32, 28),
+    "async": Cipher("capi:cryptd(xts(ecb(aes-generic)))-plain64",
+                    "xts(ecb(aes-generic))", 64),
 }
+# For "async" where the kernel has no cryptd.
+MOCK = Cipher("capi:chaos(xts(aes))-plain64", "xts(aes)", 64)
+
+# The devices below: brd, and null_blk with these attributes.
 DEVICES = {
     "brd": None,
+    "null10": {"irqmode": 2, "completion_nsec": 10_000},
+    "null100": {"irqmode": 2, "completion_nsec": 100_000},
+    "disk": {"irqmode": 2, "completion_nsec": 1_000_000},
 }
+ROTATIONAL = "disk"
+
+
+UNTAR = "untar"     # a work that is not fio's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +71,11 @@ class Cell:
     cpus: int = 2
 
     @property
+    def boot(self):
+        """The guest that measures it."""
+        return f"{self.cpus}cpu-{self.device}"
+
+    @property
     def stack(self):
         """What is the same for all cells measured side by side."""
         return (self.cpus, self.device, self.cipher, self.unit, self.engine)
@@ -67,6 +89,8 @@ class Cell:
     @property
     def work_name(self):
         """The work, for a person."""
+        if self.work == UNTAR:
+            return "ext4 untar sync"
         return (f"{short(self.size)} {self.work} d{self.depth}"
                 + (f" x{self.jobs}" if self.jobs > 1 else ""))
 
@@ -93,7 +117,7 @@ def short(size):
     return f"{size // MIB}m" if size >= MIB else f"{size // KIB}k"
 
 
-def _both(size, *shapes, random=None):
+def both(size, *shapes, random=None):
     """Reads and writes of a size in several (depth, jobs)."""
     random = size == 4 * KIB if random is None else random
     prefix = "rand" if random else ""
@@ -105,20 +129,65 @@ def _on(cells, **stack):
     return [dataclasses.replace(cell, **stack) for cell in cells]
 
 
+MIX, FSYNC = Cell("mix", 4 * KIB, 8), Cell("fsync", 4 * KIB)
+
+
 def _short():
-    small = _both(4 * KIB, (1, 1), (32, 1), (8, 4))
-    return [*small, Cell("mix", 4 * KIB, 8), Cell("fsync", 4 * KIB, 1),
-            *_both(64 * KIB, (1, 1)), *_both(MIB, (1, 1), (4, 1)),
-            *_on(_both(4 * KIB, (1, 1), (32, 1)) + _both(MIB, (4, 1)),
-                 unit=512)]
+    """A choice, for ten minutes."""
+    one, deep = both(4 * KIB, (1, 1)), both(4 * KIB, (32, 1))
+    big = both(MIB, (4, 1))
+    return [*one, *deep, *both(4 * KIB, (8, 4)), *both(64 * KIB, (1, 1)),
+            *both(MIB, (1, 1)), *big,
+            *_on(one + big, unit=512),
+            *_on(one + deep + [MIX, FSYNC], device="null10"),
+            *_on(one, device="null10", unit=512)]
 
 
-FORMS = {"short": _short}
+def _work():
+    """All kinds of work."""
+    cells = both(4 * KIB, (1, 1), (8, 1), (32, 1), (8, 4)) + [MIX, FSYNC]
+    for size in (16 * KIB, 64 * KIB, 128 * KIB, MIB):
+        cells += both(size, (1, 1), (4, 1))
+    return cells + [Cell(UNTAR, 0)]
 
 
-def choose(form, pattern):
-    """The cells of a form whose names have all words of the pattern, each a
-    regular expression for the beginning of a word."""
-    wanted = [re.compile(r"\b(?:" + word + ")") for word in pattern.split()]
-    return [cell for cell in FORMS[form]()
-            if all(word.search(cell.name) for word in wanted)]
+def _around():
+    """The kinds of work that tell most, with one axis moved at a time."""
+    some = both(4 * KIB, (1, 1), (32, 1)) + both(MIB, (4, 1))
+    return [*_on(some, device="null100"),
+            *_on(some + both(64 * KIB, (4, 1)), device="disk"),
+            *_on(some, engine="io_uring"),
+            *_on(some, cipher="cipher_null", unit=512),
+            *_on(some, cipher="cipher_null"),
+            *_on(some, cipher="async"),
+            *_on(some, cipher="aes-gcm", unit=512),
+            *_on(some, cipher="aes-gcm"),
+            *(replaced for cpus in (1, 4) for device in ("brd", "null10")
+              for replaced in _on(some, cpus=cpus, device=device))]
+
+
+def _full():
+    """Everything."""
+    return [*(replaced for device in ("brd", "null10") for unit in (512, 4096)
+              for replaced in _on(_work(), device=device, unit=unit)),
+            *_around()]
+
+
+FORMS = {"short": _short, "full": _full}
+
+
+def _has_words(cell, words):
+    """Is each of these regular expressions a whole word of the name?"""
+    return all(any(re.fullmatch(word, part) for part in cell.name.split())
+               for word in words)
+
+
+def choose(form, pattern="", part="1/1"):
+    """The cells of a form whose names have all words of the pattern, in the
+    order of boots and stacks; and of these the one part of several."""
+    chosen = sorted((cell for cell in FORMS[form]()
+                     if _has_words(cell, pattern.split())),
+                    key=lambda cell: (cell.cpus != 2, cell.stack))
+    number, parts = (int(word) for word in part.split("/"))
+    return chosen[len(chosen) * (number - 1) // parts:
+                  len(chosen) * number // parts]

@@ -40,11 +40,16 @@ def against_best(rates):
 def limit_share(cell):
     """Our share of the limit: the rate at which an I/O takes what it takes
     on the raw device and what the cipher alone takes. None without it."""
-    if not cell["cipher_ns"]:
+    if not cell["cipher_ns"] or RAW not in cell["rates"]:
         return None
     limits = [1 / (1 / raw + ns / 1e9) for raw, ns in
               zip(cell["rates"][RAW], cell["cipher_ns"], strict=True)]
     return spread(ratios(cell["rates"][OURS], limits))
+
+
+def share_of_raw(rates):
+    """Our rate to that of the device below, or None."""
+    return spread(ratios(rates[OURS], rates[RAW])) if RAW in rates else None
 
 
 def reduce_cell(cell):
@@ -55,7 +60,7 @@ def reduce_cell(cell):
             "work": cell["work"], "best": best, "to_best": to_best,
             "to_default": spread(ratios(rates[OURS], rates[DEFAULT])),
             "of_limit": limit_share(cell),
-            "of_raw": spread(ratios(rates[OURS], rates[RAW])),
+            "of_raw": share_of_raw(rates),
             "medians": {name: statistics.median(values)
                         for name, values in rates.items()}}
 
@@ -83,3 +88,60 @@ def reduce_cost(row):
     best = min((name for name in SETTINGS if name in above), key=above.get)
     return {"unit": row["unit"], "work": row["work"], "counted": counted,
             "above": above, "best": best, "to_best": above[OURS] / above[best]}
+
+
+def reduce_growth(row):
+    """A point of a curve: each contestant's share of the raw device's rate
+    there."""
+    raw = row["rates"][RAW]
+    return {"axis": row["axis"], "value": row["value"], "work": row["work"],
+            "of_raw": {name: spread(ratios(values, raw))
+                       for name, values in row["rates"].items()
+                       if name != RAW}}
+
+
+# --- several boots --------------------------------------------------------
+
+def merge(cells):
+    """Cells of several runs: the rounds of a cell that was measured more than
+    once are put together, if its contestants are the same; else the last
+    run counts."""
+    merged = {}
+    for cell in cells:
+        before = merged.get(cell["name"])
+        if before and before["rates"].keys() == cell["rates"].keys():
+            rates = {name: before["rates"][name] + values
+                     for name, values in cell["rates"].items()}
+            cell = {**cell, "rates": rates, "cipher_ns":
+                    before["cipher_ns"] + cell["cipher_ns"]}
+        merged[cell["name"]] = cell
+    return list(merged.values())
+
+
+def _rows(boots, what):
+    return [row for boot in boots for row in boot.get(what, [])]
+
+
+def _last(rows, *keys):
+    """The last of the rows that are the same thing."""
+    return list({tuple(row[key] for key in keys): row
+                 for row in rows}.values())
+
+
+def reduce_kernel(boots):
+    """All that was measured on one kernel."""
+    cells = [reduce_cell(cell) for cell in merge(_rows(boots, "cells"))]
+    costs = _last(_rows(boots, "cost"), "unit", "work")
+    growth = _last(_rows(boots, "growth"), "axis", "value", "work")
+    return {"kernel": boots[0]["kernel"], "release": boots[0]["release"],
+            "cells": cells, "summary": summary(cells) if cells else None,
+            "costs": [reduce_cost(row) for row in costs],
+            "growth": [reduce_growth(row) for row in growth],
+            "memory": _last(_rows(boots, "memory"), "name")}
+
+
+def by_kernel(boots):
+    """All that was measured, a kernel at a time."""
+    return [reduce_kernel([boot for boot in boots
+                           if boot["kernel"] == kernel])
+            for kernel in dict.fromkeys(boot["kernel"] for boot in boots)]

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""In a guest: the devices below, and the contestants on them."""
+
+import contextlib
+import os
+import sys
+
+import ca
+import cells as c
+import integrity
+from chaos import Chaos
+
+DISK = 192 * c.MIB          # of a device
+USED = 128 * c.MIB          # of it, by the work
+AT_ONCE = 1 * c.MIB         # when a device is filled
+
+notes = []
+
+
+def say(text):
+    """Tell the person who waits."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def note(text):
+    """Something that the report must say."""
+    if text not in notes:
+        notes.append(text)
+        say(text)
+
+
+# --- the device below -----------------------------------------------------
+
+class Below:
+    """A device: its path and its number."""
+
+    def __init__(self, path, sectors=DISK // ca.SECTOR):
+        self.path = path
+        self.sectors = sectors
+        dev = os.stat(path).st_rdev
+        self.devno = f"{os.major(dev)}:{os.minor(dev)}"
+
+    def read(self, at, length):
+        """Some bytes of the device (for integrity.make)."""
+        with ca.Disk(self.path) as disk:
+            return disk.read(at, 4096)[:length]
+
+    def wipe(self):
+        """Forget a superblock."""
+        with ca.Disk(self.path) as disk:
+            disk.write(0, bytes(AT_ONCE))
+
+
+def fill(path, size=DISK):
+    """Write all of a device, so that no run allocates its memory, and each
+    unit has its tag."""
+    block = os.urandom(AT_ONCE)
+    with ca.Disk(path) as disk:
+        for at in range(0, size, AT_ONCE):
+            disk.write(at, block)
+
+
+@contextlib.contextmanager
+def ram_disk():
+    """brd."""
+    ca.modprobe("brd", "rd_nr=1", f"rd_size={DISK // c.KIB}")
+    yield "/dev/ram0"
+    ca.run("modprobe", "-r", "brd")
+
+
+@contextlib.contextmanager
+def null_disk(name):
+    """null_blk, which answers when a timer says so."""
+    with ca.NullBlk(size=DISK // c.MIB, **c.DEVICES[name]) as disk:
+        queue = f"/sys/block/{disk.block}/queue/rotational"
+        with open(queue, "w", encoding="ascii") as file:
+            file.write("1" if name == c.ROTATIONAL else "0")
+        yield disk.path
+
+
+@contextlib.contextmanager
+def device(name):
+    """A device that holds data all over."""
+    with ram_disk() if name == "brd" else null_disk(name) as path:
+        fill(path)
+        yield Below(path)
+
+
+# --- contestants ----------------------------------------------------------
+
+def cipher_of(name):
+    """The cipher of a cell on this kernel."""
+    if name != "async":
+        return c.CIPHERS[name]
+    if not ca.run("modprobe", "-q", "cryptd", fail=False).returncode:
+        return c.CIPHERS[name]
+    note("async is the mock driver: this kernel has no cryptd")
+    Chaos().close()
+    return c.MOCK
+
+
+def unit_options(cipher, unit):
+    """The options that all contestants have."""
+    return ca.unit_options(unit) + (
+        [f"integrity:{cipher.tag}:aead"] if cipher.tag else [])
+
+
+def has_options(mapping, target, wanted):
+    """Is a mapping what it should be?"""
+    return all(kind == target and sorted(params.split()[6:]) == sorted(wanted)
+               for _, _, kind, params in mapping.table())
+
+
+def map_one(name, below, cipher, key, unit, targets=1):
+    """A mapping of several targets that is what it claims, or None where the
+    kernel cannot."""
+    target, own = c.CONTESTANTS[name]
+    options = own + unit_options(cipher, unit)
+    part = below.sectors // targets
+    table = [(number * part, part, target,
+              ca.crypt_params(cipher.table, key or "-", below.devno,
+                              iv_offset=number * part, offset=number * part,
+                              options=options))
+             for number in range(targets)]
+    try:
+        mapping = ca.Mapping(table)
+    except OSError as error:
+        note(f"left out: {name}, {cipher.table}: {error.strerror}")
+        return None
+    if not has_options(mapping, target, options):
+        sys.exit(f"{target} {options}: the table is {mapping.table()}")
+    return mapping
+
+
+def same_data(paths):
+    """What one contestant writes, all others must read."""
+    wanted = os.urandom(c.MIB)
+    with ca.Disk(next(iter(paths.values()))) as disk:
+        disk.write(0, wanted)
+    for name, path in paths.items():
+        with ca.Disk(path) as disk:
+            if disk.read(0, c.MIB) != wanted:
+                sys.exit(f"{name} reads something else than was written")
+
+
+@contextlib.contextmanager
+def with_tags(below, cipher, unit):
+    """The device as the cipher needs it: on dm-integrity if there are tags."""
+    if not cipher.tag:
+        yield below
+        return
+    with integrity.make(below, cipher.tag, unit) as mapping:
+        yield Below(mapping.path, mapping.sectors)
+
+
+@contextlib.contextmanager
+def contestants(below, cipher, key, unit, targets=1):
+    """The contestants: {name: path}. What stores tags leaves no raw device:
+    to write to that one would destroy them."""
+    mapped = {}
+    with with_tags(below, cipher, unit) as lower:
+        try:
+            for name in c.SETTINGS + [c.OURS]:
+                mapping = map_one(name, lower, cipher, key, unit, targets)
+                if mapping:
+                    mapped[name] = mapping
+            found = {name: mapping.path for name, mapping in mapped.items()}
+            if cipher.tag:
+                fill(found[c.DEFAULT], USED)
+            same_data(found)
+            yield found if cipher.tag else {c.RAW: lower.path, **found}
+        finally:
+            for mapping in mapped.values():
+                mapping.remove()

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""In a guest: one kind of work on one contestant after the other."""
+
+import io
+import json
+import os
+import random
+import sys
+import tarfile
+import time
+
+import ca
+import cells as c
+from stacks import USED
+
+BARE = "/sys/kernel/debug/bare/run"
+BARE_MS = 50
+
+FIO = ["fio", "--direct=1", "--thread", "--time_based", "--group_reporting",
+       "--norandommap", "--gtod_reduce=1", "--disk_util=0", "--eta=never",
+       "--scramble_buffers=0", "--clocksource=clock_gettime",
+       "--output-format=json"]
+RW = {"mix": ["--rw=randrw", "--rwmixread=70"],
+      "fsync": ["--rw=randwrite", "--fsync=1"]}
+
+TARBALL = "/tmp/bench.tar"
+FILES = 300                 # in it
+FILE_MOST = 32 * c.KIB
+FILE_SYSTEM = "/tmp/bench.mnt"
+
+
+# --- fio ------------------------------------------------------------------
+
+def _job(name, cell, path, size, seconds):
+    """fio's words for one run, after whatever runs before it."""
+    return [f"--name={name}", "--stonewall", f"--filename={path}",
+            f"--runtime={int(seconds * 1000)}ms", f"--size={size}",
+            f"--bs={cell.size}", f"--iodepth={cell.depth}",
+            f"--numjobs={cell.jobs}", f"--ioengine={cell.engine}",
+            *RW.get(cell.work, [f"--rw={cell.work}"])]
+
+
+def run_fio(order, seconds, size=USED):
+    """One process does all runs, pairs of a cell and a path, in this order:
+    I/O per second of each."""
+    if not order:
+        return []
+    words = [*FIO, f"--randseed={random.randrange(1 << 31)}"]
+    for number, (cell, path) in enumerate(order):
+        words += _job(f"run{number}", cell, path, size, seconds)
+    text = ca.run(*words, cwd="/tmp").stdout
+    told = json.loads(text[text.index("{"):])["jobs"]
+    if len(told) != len(order) or any(run["error"] for run in told):
+        sys.exit(f"fio failed: {text[-2000:]}")
+    return [run["read"]["iops"] + run["write"]["iops"] for run in told]
+
+
+# --- a file system --------------------------------------------------------
+
+def _make_tarball():
+    """Files of random sizes in a few directories."""
+    with tarfile.open(TARBALL, "w") as tar:
+        for number in range(FILES):
+            info = tarfile.TarInfo(f"d{number % 10}/f{number}")
+            info.size = random.randrange(FILE_MOST)
+            tar.addfile(info, io.BytesIO(random.randbytes(info.size)))
+
+
+def untar(path):
+    """Unpack an archive to a new file system, and sync: how often a second."""
+    if not os.path.exists(TARBALL):
+        _make_tarball()
+    os.makedirs(FILE_SYSTEM, exist_ok=True)
+    ca.run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1,nodiscard",
+           path, f"{USED // c.KIB}k")
+    ca.run("mount", "-t", "ext4", path, FILE_SYSTEM)
+    try:
+        os.sync()
+        start = time.monotonic()
+        ca.run("tar", "-xf", TARBALL, "-C", FILE_SYSTEM)
+        os.sync()
+        return 1 / (time.monotonic() - start)
+    finally:
+        ca.run("umount", FILE_SYSTEM)
+
+
+# --- a round --------------------------------------------------------------
+
+def in_lots(cells, names):
+    """Pairs of cell and contestant: the cells by lot, and the contestants of
+    a cell one after the other, by lot too."""
+    names = sorted(names)
+    return [(cell, name) for cell in random.sample(cells, len(cells))
+            for name in random.sample(names, len(names))]
+
+
+def run_round(cells, paths, seconds):
+    """All cells on all contestants: (cell, name, I/O per second)."""
+    by_fio = in_lots([cell for cell in cells if cell.work != c.UNTAR], paths)
+    # No file system on the raw device: the contestants hold it.
+    others = in_lots([cell for cell in cells if cell.work == c.UNTAR],
+                     paths.keys() - {c.RAW})
+    rates = run_fio([(cell, paths[name]) for cell, name in by_fio], seconds)
+    rates += [untar(paths[name]) for _, name in others]
+    return [(cell, name, rate)
+            for (cell, name), rate in zip(by_fio + others, rates)]
+
+
+# --- the cipher alone -----------------------------------------------------
+
+def bare_ns(direction, cipher, key, cell):
+    """Nanoseconds for the bytes of one I/O, by the cipher alone."""
+    with open(BARE, "w", encoding="ascii") as file:
+        file.write(f"{direction} {cipher.bare} {key or '-'} {cell.unit} "
+                   f"{cell.size} {BARE_MS} {cell.ways}")
+    with open(BARE, encoding="ascii") as file:
+        ios, ns, _ = file.read().split()
+    return int(ns) / int(ios)
+
+
+def bare_mixed(cipher, key, cell):
+    """The same for reads and writes as the cell mixes them."""
+    total = 0
+    for direction, share in (("decrypt", cell.reads),
+                             ("encrypt", 1 - cell.reads)):
+        if share:
+            total += share * bare_ns(direction, cipher, key, cell)
+    return total
