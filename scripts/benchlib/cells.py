@@ -12,10 +12,11 @@ MIB = 1 << 20
 
 # The contestants: the target, and its options.
 RAW, OURS, DEFAULT = "raw", "crypt-async", "crypt"
+NO_WQ = "crypt no_wq"
 CONTESTANTS = {
     RAW: None,
     DEFAULT: ("crypt", []),
-    "crypt no_wq": ("crypt", ["no_read_workqueue", "no_write_workqueue"]),
+    NO_WQ: ("crypt", ["no_read_workqueue", "no_write_workqueue"]),
     "crypt submit": ("crypt", ["submit_from_crypt_cpus"]),
     "crypt same_cpu": ("crypt", ["same_cpu_crypt"]),
     OURS: ("crypt-async", []),

@@ -111,24 +111,29 @@ def has_options(mapping, target, wanted):
                for _, _, kind, params in mapping.table())
 
 
-def map_one(name, below, cipher, key, unit, targets=1):
-    """A mapping of several targets that is what it claims, or None where the
-    kernel cannot."""
-    target, own = c.CONTESTANTS[name]
-    options = own + unit_options(cipher, unit)
-    part = below.sectors // targets
-    table = [(number * part, part, target,
-              ca.crypt_params(cipher.table, key or "-", below.devno,
-                              iv_offset=number * part, offset=number * part,
-                              options=options))
-             for number in range(targets)]
+def table_of(name, below, cipher, key, options, part, targets):
+    """A part (first sector, sectors) of the device in several targets."""
+    first, sectors = part
+    step = sectors // targets
+    return [(at, step, c.CONTESTANTS[name][0],
+             ca.crypt_params(cipher.table, key or "-", below.devno,
+                             iv_offset=first + at, offset=first + at,
+                             options=options))
+            for at in range(0, step * targets, step)]
+
+
+def map_one(name, below, cipher, key, unit, *, part=None, targets=1):
+    """A mapping that is what it claims, or None where the kernel cannot."""
+    options = c.CONTESTANTS[name][1] + unit_options(cipher, unit)
+    table = table_of(name, below, cipher, key, options,
+                     part or (0, below.sectors), targets)
     try:
         mapping = ca.Mapping(table)
     except OSError as error:
         note(f"left out: {name}, {cipher.table}: {error.strerror}")
         return None
-    if not has_options(mapping, target, options):
-        sys.exit(f"{target} {options}: the table is {mapping.table()}")
+    if not has_options(mapping, c.CONTESTANTS[name][0], options):
+        sys.exit(f"{name} {options}: the table is {mapping.table()}")
     return mapping
 
 
@@ -154,14 +159,14 @@ def with_tags(below, cipher, unit):
 
 
 @contextlib.contextmanager
-def contestants(below, cipher, key, unit, targets=1):
+def contestants(below, cipher, key, unit):
     """The contestants: {name: path}. What stores tags leaves no raw device:
     to write to that one would destroy them."""
     mapped = {}
     with with_tags(below, cipher, unit) as lower:
         try:
             for name in c.SETTINGS + [c.OURS]:
-                mapping = map_one(name, lower, cipher, key, unit, targets)
+                mapping = map_one(name, lower, cipher, key, unit)
                 if mapping:
                     mapped[name] = mapping
             found = {name: mapping.path for name, mapping in mapped.items()}
