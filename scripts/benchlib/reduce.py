@@ -118,6 +118,12 @@ def merge(cells):
     return list(merged.values())
 
 
+def by_stack(cells):
+    """Cells that were measured side by side, side by side."""
+    stacks = list(dict.fromkeys(cell["stack"] for cell in cells))
+    return sorted(cells, key=lambda cell: stacks.index(cell["stack"]))
+
+
 def _rows(boots, what):
     return [row for boot in boots for row in boot.get(what, [])]
 
@@ -130,7 +136,8 @@ def _last(rows, *keys):
 
 def reduce_kernel(boots):
     """All that was measured on one kernel."""
-    cells = [reduce_cell(cell) for cell in merge(_rows(boots, "cells"))]
+    cells = [reduce_cell(cell)
+             for cell in by_stack(merge(_rows(boots, "cells")))]
     costs = _last(_rows(boots, "cost"), "unit", "work")
     growth = _last(_rows(boots, "growth"), "axis", "value", "work")
     return {"kernel": boots[0]["kernel"], "release": boots[0]["release"],

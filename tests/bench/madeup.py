@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""usage: python3 tests/bench/madeup.py DIR
+
+Leaves in DIR/raw what guests would, with made-up figures: every cell of the
+full form on one kernel, a few on another."""
+
+import json
+import os
+import random
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [HERE + "/../../scripts/benchlib"]
+import cells as c  # noqa: E402
+
+ROUNDS = 5
+COUNTED = {c.RAW: 4000, "dm-linear": 6000, "cipher": 7000, c.DEFAULT: 30000,
+           c.NO_WQ: 15000, "crypt submit": 16000, "crypt same_cpu": 40000,
+           c.OURS: 14000}
+AXES = {"devices": (1, 4, 16, 64), "jobs": (1, 4, 16, 64),
+        "targets": (1, 4, 16, 64), "size": (4096, c.MIB, 16 * c.MIB)}
+CURVES = (c.RAW, c.DEFAULT, c.NO_WQ, c.OURS)
+rng = random.Random(1)
+
+
+def rounds(most=1000.0):
+    """Some rates."""
+    return [most * rng.uniform(0.1, 1) for _ in range(ROUNDS)]
+
+
+def cell(of):
+    """A cell; what needs tags has no raw device and no limit."""
+    names = [name for name in c.CONTESTANTS
+             if name != c.RAW or not c.CIPHERS[of.cipher].tag]
+    return {"name": of.name, "stack": of.stack_name, "work": of.work_name,
+            "ways": of.ways, "size": of.size,
+            "rates": {name: rounds() for name in names},
+            "cipher_ns": rounds() if c.RAW in names else []}
+
+
+def boot(kernel, cpus=2, **what):
+    """What one guest writes."""
+    return {"kernel": kernel, "release": "trixie", "cpus": cpus,
+            "emulated": True, "seed": 1, "form": "full", "rounds": ROUNDS,
+            "seconds": 0.4, "driver": "made-up", "date": "2000-01-01",
+            "commit": "none", "command": "made up: <\"&'>",
+            "notes": ["a note with <markup> & more"], **what}
+
+
+def boots():
+    """All of them, by name."""
+    full = c.choose("full")
+    yield "cells", boot("6.12.0", cells=[cell(one) for one in full])
+    yield "older", boot("6.1.0", cells=[cell(one) for one in full[:3]])
+    yield "cost", boot("6.12.0", cpus=1, cost=[
+        {"unit": unit, "work": work, "instructions": {
+            name: [count + unit] * 3 for name, count in COUNTED.items()}}
+        for unit in (512, 4096) for work in ("read", "write")])
+    yield "growth", boot("6.12.0", growth=[
+        {"axis": axis, "value": value, "work": work,
+         "rates": {name: rounds() for name in CURVES}}
+        for axis, values in AXES.items() for value in values
+        for work in ("read", "write")],
+        memory=[{"name": name, "rest": 1000.5, "rest slab": 100.0,
+                 "load": 5000} for name in CURVES if name != c.RAW])
+
+
+def main():
+    """Write them."""
+    raw = os.path.join(sys.argv[1], "raw")
+    os.makedirs(raw, exist_ok=True)
+    for name, found in boots():
+        with open(f"{raw}/{name}.json", "w", encoding="ascii") as file:
+            json.dump(found, file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""usage: python3 tests/bench/reduce.py
+
+Checks scripts/benchlib/{cells,reduce}.py with made-up figures; TAP."""
+
+import math
+import os
+import sys
+import traceback
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [HERE + "/../../scripts/benchlib"]
+import cells as c  # noqa: E402
+import reduce as r  # noqa: E402
+
+TESTS = []
+
+
+def test(function):
+    """Declare a test point; its docstring is the name."""
+    TESTS.append(function)
+    return function
+
+
+def equal(got, want):
+    """Fail unless both are the same, up to rounding."""
+    if isinstance(want, float):
+        same = math.isclose(got, want, rel_tol=1e-9)
+    elif isinstance(want, (tuple, list)) and want and isinstance(
+            want[0], float):
+        same = len(got) == len(want) and all(map(math.isclose, got, want))
+    else:
+        same = got == want
+    if not same:
+        raise AssertionError(f"got {got!r}, expected {want!r}")
+
+
+def measured(name="a cell", ours=(100.0,), cipher_ns=(), **others):
+    """A cell as a guest tells it."""
+    rates = {c.RAW: 400.0, c.DEFAULT: 10.0, c.NO_WQ: 50.0,
+             "crypt submit": 20.0, "crypt same_cpu": 5.0}
+    rates = {key: [value] * len(ours) for key, value in rates.items()}
+    rates.update({key: list(values) for key, values in others.items()})
+    return {"name": name, "stack": "stack", "work": "work", "ways": 1,
+            "size": 4096, "cipher_ns": list(cipher_ns),
+            "rates": {**rates, c.OURS: list(ours)}}
+
+
+# --- ratios ---------------------------------------------------------------
+
+@test
+def round_by_round():
+    """the ratio is the median of the rounds' ratios, not of the rates"""
+    rates = {c.OURS: [10.0, 30.0, 80.0], c.DEFAULT: [10.0, 10.0, 100.0]}
+    best, spread = r.against_best(rates)
+    equal(best, c.DEFAULT)
+    equal(spread, (1.0, 0.8, 3.0))
+
+
+@test
+def the_best():
+    """the best setting is the one that we compare worst with"""
+    cell = r.reduce_cell(measured(ours=[100.0, 100.0, 100.0]))
+    equal(cell["best"], c.NO_WQ)
+    equal(cell["to_best"], (2.0, 2.0, 2.0))
+    equal(cell["to_default"], (10.0, 10.0, 10.0))
+    equal(cell["of_raw"], (0.25, 0.25, 0.25))
+
+
+@test
+def the_best_is_no_contestant_of_ours():
+    """neither the raw device nor crypt-async is a setting of dm-crypt"""
+    equal(sorted(c.SETTINGS), sorted(set(c.CONTESTANTS) - {c.RAW, c.OURS}))
+    equal(len(c.SETTINGS), 4)
+
+
+@test
+def the_limit():
+    """the limit is the raw device's time and the cipher's"""
+    cell = measured(ours=[400.0], cipher_ns=[1_000_000], **{c.RAW: [1000.0]})
+    equal(r.limit_share(cell), (0.8, 0.8, 0.8))
+
+
+@test
+def no_limit():
+    """there is no limit without the cipher's time or the raw device"""
+    equal(r.limit_share(measured()), None)
+    cell = measured(cipher_ns=[1000])
+    del cell["rates"][c.RAW]
+    equal(r.limit_share(cell), None)
+    equal(r.reduce_cell(cell)["of_raw"], None)
+
+
+@test
+def uneven_rounds():
+    """rounds that one contestant lacks are an error"""
+    try:
+        r.ratios([1.0, 2.0], [1.0])
+    except ValueError:
+        return
+    raise AssertionError("not noticed")
+
+
+# --- summary --------------------------------------------------------------
+
+@test
+def geometric():
+    """half and double make one"""
+    equal(r.geometric_mean([0.5, 2.0]), 1.0)
+    cells = [r.reduce_cell(measured(f"cell {ours}", [ours]))
+             for ours in (25.0, 100.0)]
+    found = r.summary(cells)
+    equal(found["to_best"], 1.0)
+    equal(found["to_default"], 5.0)
+    equal(found["worst"], "cell 25.0")
+    equal(found["of_limit"], None)
+
+
+@test
+def noise():
+    """a cell at the bound of noise is not below it, one under it is"""
+    cells = [r.reduce_cell(measured(str(ours), [ours]))
+             for ours in (48.4, 48.5, 50.0)]
+    equal(r.summary(cells)["below"], ["48.4"])
+
+
+# --- cost and growth ------------------------------------------------------
+
+COUNTED = {c.RAW: 4000, "dm-linear": 6000, "cipher": 7000, c.DEFAULT: 30000,
+           c.NO_WQ: 15000, "crypt submit": 16000, "crypt same_cpu": 40000,
+           c.OURS: 14000}
+
+
+@test
+def cost():
+    """cost is what is above dm-linear and the cipher"""
+    row = r.reduce_cost({"unit": 512, "work": "read", "instructions": {
+        name: [value - 9, value, value + 900]
+        for name, value in COUNTED.items()}})
+    equal(row["above"][c.OURS], 1000)
+    equal(row["above"][c.DEFAULT], 17000)
+    equal(row["best"], c.NO_WQ)
+    equal(row["to_best"], 0.5)
+
+
+@test
+def growth():
+    """a point of a curve is a share of the raw rate, round by round"""
+    row = r.reduce_growth({"axis": "jobs", "value": 4, "work": "read",
+                           "rates": {c.RAW: [100.0, 200.0, 400.0],
+                                     c.OURS: [50.0, 50.0, 300.0]}})
+    equal(row["of_raw"], {c.OURS: (0.5, 0.25, 0.75)})
+
+
+# --- several boots --------------------------------------------------------
+
+def boot(*cells, kernel="6.12", **more):
+    """What a guest left."""
+    return {"kernel": kernel, "release": "trixie", "cells": list(cells),
+            **more}
+
+
+@test
+def merged():
+    """rounds of a cell measured twice are put together"""
+    first, second = measured(ours=[100.0, 150.0]), measured(ours=[25.0])
+    found, = r.by_kernel([boot(first), boot(second)])
+    equal(len(found["cells"]), 1)
+    equal(found["cells"][0]["to_best"], (2.0, 0.5, 3.0))
+
+
+@test
+def other_contestants():
+    """of a cell with other contestants the last run counts"""
+    second = measured(ours=[25.0])
+    del second["rates"]["crypt submit"]
+    found, = r.by_kernel([boot(measured()), boot(second)])
+    equal(found["cells"][0]["to_best"], (0.5, 0.5, 0.5))
+
+
+@test
+def kernels():
+    """kernels are kept apart"""
+    found = r.by_kernel([boot(measured(), kernel="6.1"), boot(measured()),
+                         boot(measured("other"), kernel="6.1")])
+    equal([(one["kernel"], len(one["cells"])) for one in found],
+          [("6.1", 2), ("6.12", 1)])
+
+
+@test
+def stacks():
+    """the cells of a stack come together, whichever run they are of"""
+    cells = [{**measured(name), "stack": stack}
+             for name, stack in (("a", "1"), ("b", "2"), ("c", "1"))]
+    found, = r.by_kernel([boot(*cells[:2]), boot(cells[2])])
+    equal([cell["name"] for cell in found["cells"]], ["a", "c", "b"])
+
+
+@test
+def no_cells():
+    """a run without cells has no summary"""
+    found, = r.by_kernel([boot()])
+    equal((found["summary"], found["costs"], found["growth"]), (None, [], []))
+
+
+# --- which cells ----------------------------------------------------------
+
+@test
+def names():
+    """no two cells have the same name"""
+    for form in c.FORMS:
+        found = [cell.name for cell in c.choose(form)]
+        equal(len(set(found)), len(found))
+
+
+@test
+def short_form():
+    """the short form is a choice of the full one, with both devices"""
+    short, full = c.choose("short"), c.choose("full")
+    equal({cell.name for cell in short} - {cell.name for cell in full}, set())
+    equal({(cell.device, cell.unit) for cell in short},
+          {(device, unit) for device in ("brd", "null10")
+           for unit in (512, 4096)})
+    equal(22 <= len(short) <= 26, True)
+
+
+@test
+def full_form():
+    """the full form has every value of every axis"""
+    full = c.choose("full")
+    for axis, want in (("device", set(c.DEVICES)), ("cpus", {1, 2, 4}),
+                       ("cipher", set(c.CIPHERS)), ("unit", {512, 4096}),
+                       ("engine", {"libaio", "io_uring"})):
+        equal({getattr(cell, axis) for cell in full}, want)
+
+
+@test
+def words():
+    """a pattern's words are whole words"""
+    devices = {cell.device for cell in c.choose("full", "null10")}
+    equal(devices, {"null10"})
+    found = c.choose("full", "2cpu brd aes-xts 4096 libaio 4k "
+                     "rand(read|write) d1")
+    equal(len(found), 2)
+    equal(c.choose("full", "nosuch"), [])
+
+
+@test
+def parts():
+    """the parts are the whole, and each cell is in one"""
+    whole = c.choose("full")
+    equal([cell for number in range(1, 8)
+           for cell in c.choose("full", part=f"{number}/7")], whole)
+
+
+@test
+def ways():
+    """the cipher's work spreads as far as I/O and processors allow"""
+    equal(c.Cell("read", 4096).ways, 1)
+    equal(c.Cell("read", 4096, depth=32).ways, 2)
+    equal(c.Cell("read", c.MIB, cpus=4).ways, 4)
+    equal(c.Cell("read", 128 * c.KIB, cpus=4).ways, 2)
+
+
+def main():
+    """TAP."""
+    failed = 0
+    print(f"1..{len(TESTS)}")
+    for number, function in enumerate(TESTS, 1):
+        try:
+            function()
+            print(f"ok {number} - {function.__doc__}")
+        except Exception:
+            failed += 1
+            print(f"not ok {number} - {function.__doc__}")
+            for line in traceback.format_exc().splitlines():
+                print("#", line)
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
