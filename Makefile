@@ -13,7 +13,8 @@ help_text = \
 "make check      the sources only: warnings, sparse, checkpatch, shellcheck..." \
 "make debug-kernel                 build a kernel with KASAN, lockdep and so on, as one more release" \
 "make stress     asynchronous crypto under errors and in little memory; DURATION=3600" \
-"make bench      measure beside the kernel's own target, in ten minutes; scripts/bench --help has options" \
+"make bench      measure beside the kernel's own target, in ten minutes: build/bench/report.html" \
+"scripts/bench --full              the same for an hour, or in parts; --help has options" \
 "make docs       draw the figures" \
 "make new-test NAME=80-example     start a test from a template" \
 "scripts/vm --help                 run any command in a virtual machine"
