@@ -140,7 +140,7 @@ def _short():
     return [*one, *deep, *both(4 * KIB, (8, 4)), *both(64 * KIB, (1, 1)),
             *both(MIB, (1, 1)), *big,
             *_on(one + big, unit=512),
-            *_on(one + deep + [MIX, FSYNC], device="null10"),
+            *_on(one + deep + [FSYNC], device="null10"),
             *_on(one, device="null10", unit=512)]
 
 

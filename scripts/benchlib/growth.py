@@ -16,6 +16,7 @@ from chaos import stats
 COUNTS = (1, 4, 16, 64)
 SIZES = tuple(4 * c.KIB << 2 * step for step in range(7))   # to 16 MiB
 MANY = COUNTS[-1]
+ROUNDS = 3              # at most: there are many points
 REST = 0.02             # seconds between two looks at the memory
 FIELDS = ("MemAvailable", "Slab")
 CIPHER, UNIT = c.CIPHERS["aes-xts"], 4096
@@ -88,7 +89,7 @@ def run_shape(below, shape, rates, key, how):
     with contextlib.ExitStack() as open_ones:
         paths = {name: paths_of(open_ones.enter_context(
             mapped(below, name, key, devices, targets))) for name in CURVES}
-        for _ in range(how.rounds):
+        for _ in range(min(how.rounds, ROUNDS)):
             order = work.in_lots(chosen, CURVES)
             found = work.run_fio([(point.cell, paths[name])
                                   for point, name in order], how.seconds)

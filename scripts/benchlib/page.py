@@ -109,7 +109,8 @@ def _summary(found):
              _text(found["of_limit"]), "</b> of the limit.</p>\n<p>",
              f"Cells below {NOISE} of the best setting: {len(below)}.</p>"]
     listed = "".join(f"<li>{html.escape(name)}</li>" for name in below)
-    return ["".join(parts), f'<ul class="cells">{listed}</ul>' if below else ""]
+    return ["".join(parts),
+            f'<ul class="cells">{listed}</ul>' if below else ""]
 
 
 def _cells(found):
@@ -177,8 +178,8 @@ def _memory(rows):
     return ["<h2>Memory</h2>",
             "<p>KiB that a device holds at rest, and under large writes at "
             "most; and pages that the target itself counts afterwards.</p>",
-            _table(["target", ">at rest", ">of it slab", ">under load", ">pages",
-                    ">cached"], table)]
+            _table(["target", ">at rest", ">of it slab", ">under load",
+                    ">pages", ">cached"], table)]
 
 
 # --- the page -------------------------------------------------------------

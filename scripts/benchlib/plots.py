@@ -15,7 +15,8 @@ def _svg(commands, height):
     """Run gnuplot: the element, without what a file has around it."""
     setup = [f"set terminal svg size {WIDTH},{height} fixed "
              f"noenhanced background '#ffffff' font '{FONT}'",
-             "set tics nomirror textcolor '#1a1a1a'", "set border 3 linecolor '#888888'",
+             "set tics nomirror textcolor '#1a1a1a'",
+             "set border 3 linecolor '#888888'",
              "set key top right outside horizontal"]
     done = subprocess.run(["gnuplot"], input="\n".join(setup + commands),
                           text=True, check=True, stdout=subprocess.PIPE)

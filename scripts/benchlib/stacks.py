@@ -111,28 +111,32 @@ def has_options(mapping, target, wanted):
                for _, _, kind, params in mapping.table())
 
 
-def table_of(name, below, cipher, key, options, part, targets):
-    """A part (first sector, sectors) of the device in several targets."""
+def table_of(part, targets, kind, params):
+    """A part (first sector, sectors) of a device in several targets, whose
+    arguments params(sector) gives."""
     first, sectors = part
     step = sectors // targets
-    return [(at, step, c.CONTESTANTS[name][0],
-             ca.crypt_params(cipher.table, key or "-", below.devno,
-                             iv_offset=first + at, offset=first + at,
-                             options=options))
+    return [(at, step, kind, params(first + at))
             for at in range(0, step * targets, step)]
 
 
 def map_one(name, below, cipher, key, unit, *, part=None, targets=1):
     """A mapping that is what it claims, or None where the kernel cannot."""
-    options = c.CONTESTANTS[name][1] + unit_options(cipher, unit)
-    table = table_of(name, below, cipher, key, options,
-                     part or (0, below.sectors), targets)
+    kind, own = c.CONTESTANTS[name]
+    options = own + unit_options(cipher, unit)
+
+    def params(sector):
+        return ca.crypt_params(cipher.table, key or "-", below.devno,
+                               iv_offset=sector, offset=sector,
+                               options=options)
+
     try:
-        mapping = ca.Mapping(table)
+        mapping = ca.Mapping(table_of(part or (0, below.sectors), targets,
+                                      kind, params))
     except OSError as error:
         note(f"left out: {name}, {cipher.table}: {error.strerror}")
         return None
-    if not has_options(mapping, c.CONTESTANTS[name][0], options):
+    if not has_options(mapping, kind, options):
         sys.exit(f"{name} {options}: the table is {mapping.table()}")
     return mapping
 
