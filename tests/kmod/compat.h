@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What differs between Linux 6.1 and 7.3 for the tests' modules; included before everything else. */
+/* What differs between Linux 6.1 and 7.3 for the modules here; included before everything else. */
 #ifndef KMOD_COMPAT_H
 #define KMOD_COMPAT_H
 
