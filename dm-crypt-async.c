@@ -228,9 +228,19 @@ static int preresume(struct dm_target *ti)
 	return -EAGAIN;
 }
 
+/* key set <key>, key wipe. */
+static int obey_key(struct ca_device *ca, unsigned int argc, char **argv)
+{
+	if (ca->suspended)
+		return ca_key_message(&ca->cipher, argc, argv);
+	DMWARN("%s: its key changes only while it is suspended",
+	       dm_table_device_name(ca->ti->table));
+	return -EINVAL;
+}
+
 /*
- * key set <key>, key wipe. Only the resume that comes afterwards lets I/O on, so no allocation may
- * wait for I/O that may be this device's.
+ * Only the resume that comes after a message may let I/O on, so no allocation may wait for I/O that
+ * may be this device's.
  */
 static int obey(struct dm_target *ti, unsigned int argc, char **argv, char *result,
 		unsigned int maxlen)
@@ -239,17 +249,14 @@ static int obey(struct dm_target *ti, unsigned int argc, char **argv, char *resu
 	struct ca_device *ca = ti->private;
 	int err = -EINVAL;
 
-	if (argc < 2 || strcasecmp(argv[0], "key")) {
-		DMWARN("a message that is not known: 'key set <key>' and 'key wipe' are");
-	} else {
-		mutex_lock(&ca->key_lock);
-		if (ca->suspended)
-			err = ca_key_message(&ca->cipher, argc, argv);
-		else
-			DMWARN("%s: its key changes only while it is suspended",
-			       dm_table_device_name(ti->table));
-		mutex_unlock(&ca->key_lock);
-	}
+	mutex_lock(&ca->key_lock);
+	if (argc > 1 && !strcasecmp(argv[0], "key"))
+		err = obey_key(ca, argc, argv);
+	else if (argc > 1 && !strcasecmp(argv[0], "tune"))
+		err = ca_tune_message(ca, argc - 1, argv + 1);
+	else
+		DMWARN("a message that is not known: key and tune are");
+	mutex_unlock(&ca->key_lock);
 	memalloc_noio_restore(noio);
 	blank(2, argc, argv);
 	return err;
@@ -276,11 +283,10 @@ static int pass_through(struct ca_device *ca, struct bio *bio)
 static int map(struct dm_target *ti, struct bio *bio)
 {
 	struct ca_device *ca = ti->private;
+	enum req_op op = bio_op(bio);
 
-	if (carries_no_data(bio))
-		return pass_through(ca, bio);
-	if ((bio_op(bio) != REQ_OP_READ && bio_op(bio) != REQ_OP_WRITE) || !bio_sectors(bio))
-		return DM_MAPIO_KILL;
+	if (unlikely((op != REQ_OP_READ && op != REQ_OP_WRITE) || !bio_sectors(bio)))
+		return carries_no_data(bio) ? pass_through(ca, bio) : DM_MAPIO_KILL;
 	if ((bio->bi_iter.bi_sector - ti->begin) & ((1 << ca->unit_shift) - 1) ||
 	    bio->bi_iter.bi_size & (ca->unit_size - 1))
 		return DM_MAPIO_KILL;

@@ -21,6 +21,7 @@
 #include <linux/blk_types.h>
 #include <linux/ctype.h>
 #include <linux/device-mapper.h>
+#include <linux/llist.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
@@ -30,6 +31,8 @@
 
 #include <crypto/aead.h>
 #include <crypto/skcipher.h>
+
+#include "src/choose.h"
 
 #define CA_NAME			"crypt-async"
 #define CA_OWN_NAME		"crypt"	/* the kernel's own target; see replace_dm_crypt */
@@ -52,15 +55,16 @@ static inline bool ca_is_number(const char *s)
 #define CA_MAX_META		480	/* bytes of metadata that a unit may ask for */
 
 /*
- * A unit whose memory comes in more pieces than this is refused. Block layer users give pieces of
- * at least 512 bytes, of which a unit has eight at most; one more for a piece that starts within
- * a sector.
+ * A unit whose memory comes in more pieces than this is refused: two for one that begins within a
+ * page and ends in another one. dm-crypt wants one piece.
  */
-#define CA_UNIT_PIECES		9
+#define CA_UNIT_PIECES		2
 
 struct ca_cipher;
 struct ca_device;
+struct ca_magazine;
 struct ca_request;
+struct ca_worker;
 struct dm_crypt_io;
 
 /* ---------------------------------------------------------------------- iv */
@@ -168,6 +172,7 @@ struct ca_key {
  * @benbi_shift: log2 of blocks in a sector, for the benbi generator
  * @stores_iv: the IV is random; it is written to the unit's metadata, behind the tag
  * @tag_size: bytes of the authentication tag at the beginning of the metadata, 0 for none
+ * @simple: a unit needs an IV from its sector's number, and nothing else
  * @in_place: a write is copied to its bounce pages and converted there: the IV generator looks at
  *	the data, or what is authenticated must be what is stored even if the writer changes his
  *	memory meanwhile
@@ -186,6 +191,7 @@ struct ca_cipher {
 	unsigned int benbi_shift;
 	bool stores_iv;
 	unsigned int tag_size;
+	bool simple;
 	bool in_place;
 };
 
@@ -252,9 +258,9 @@ const char *ca_cipher_driver(const struct ca_cipher *cipher);
 enum ca_stat {
 	CA_STAT_READS,		/* base bios */
 	CA_STAT_WRITES,
-	CA_STAT_FRAGMENTS,	/* dm_crypt_ios converted, the base ios included */
 	CA_STAT_INLINE,		/* fragments converted where they were cut */
 	CA_STAT_QUEUED,		/* fragments converted by a worker */
+	CA_STAT_DEFERRED,	/* reads that an interrupt left to a worker, to be cut there */
 	CA_STAT_PARKED,		/* times that a fragment waited for the crypto driver or a worker */
 	CA_STAT_RESUMED,
 	CA_STAT_TRIMMED,	/* write fragments that got fewer pages than they wanted */
@@ -310,18 +316,27 @@ enum ca_option {
  * @meta_size: bytes of metadata that the device below has for a unit, 0 if none is used
  * @meta_type: "aead" or "none", as the option was written
  * @authenticated: the option integrity asks for an authenticated cipher
- * @fragment_bytes: the most that one fragment converts, a multiple of the unit size
  * @in_order: a zoned device: writes reach the device below in the order in which they came
  * @most_sectors: the most that one base bio may have, since its metadata must lie in one page; 0
  *	for no such bound
+ * @page_reserve: bounce pages that it holds always
+ *
+ * Settings that messages change at any time (tune.c), each read once where it matters:
+ * @fragment_bytes: the most that one fragment converts, a multiple of the unit size
+ * @inline_bytes: the largest read that is converted in an interrupt
  * @page_limit: bounce pages that this device may hold, the reserve included
+ * @worker_count: workers; one for each CPU that they may run on
  *
  * Safe for any context by themselves:
  * @metas: pages with the metadata of a base bio's units; empty where meta_size is 0
  * @bios: clones
  * @fragments: dm_crypt_ios beyond the base ios
- * @pages: bounce pages; in order behind @bios, @fragments, @metas (see io.c on waiting)
- * @pages_used: bounce pages taken from the allocator
+ * @pages: the reserve of bounce pages; in order behind @bios, @fragments, @metas (see io.c on
+ *	waiting)
+ * @pages_held: bounce pages taken from the allocator
+ * @pages_giver: a CPU that gave some back lately
+ * @magazines: pages that wait for the next write
+ * @shrinker: takes them away
  * @whole_lock: held by the one who waits for pages while he holds some
  * @cut_wq: cutters; these may wait for any of the above
  * @io_wq: everything that a fragment needs to come to its end; never waits for any of the above
@@ -333,7 +348,20 @@ enum ca_option {
  * @submitting: a thread submits from the head of it
  * @order_work: does that
  *
- * Protected by @key_lock, which is taken by messages, the table line, suspend and resume:
+ * Protected by @todo_lock, in any context; the numbers are read without it where a guess does:
+ * @small: small fragments that wait for a worker
+ * @large: others
+ * @backlog: bytes of both
+ * @turn: small ones taken since the last large one
+ * @workers: one for each possible CPU
+ * @running: those that are at work or have been woken
+ * @busy_since: when no CPU was idle, and so nothing is shared for a while, in jiffies
+ * @pinned: workers are bound to CPUs
+ * @cpus: what is known of each CPU
+ * @bound_wq: for workers that are bound to CPUs
+ *
+ * Protected by @key_lock, which is taken by messages, the table line, suspend and resume; settings
+ * are changed with it:
  * @suspended: nothing is in flight, and messages may replace the key (@cipher.key)
  *
  * The watchdog's:
@@ -354,21 +382,40 @@ struct ca_device {
 	unsigned int meta_size;
 	char meta_type[8];
 	bool authenticated;
-	unsigned int fragment_bytes;
 	unsigned int most_sectors;
 	bool in_order;
+	unsigned int page_reserve;
+
+	unsigned int fragment_bytes;
+	unsigned int inline_bytes;
 	unsigned int page_limit;
+	unsigned int worker_count;
 
 	mempool_t metas;
 	struct bio_set bios;
 	mempool_t fragments;
 	mempool_t pages;
-	atomic_t pages_used;
+	atomic_t pages_held;
+	unsigned int pages_giver;
+	struct ca_magazine __percpu *magazines;
+	struct ca_shrinker shrinker;
 	struct mutex whole_lock;	/* see pages.c */
 	atomic_t cutters;
 	struct workqueue_struct *cut_wq;
 	struct workqueue_struct *io_wq;
+	struct workqueue_struct *bound_wq;
 	struct ca_stats __percpu *stats;
+
+	spinlock_t todo_lock;	/* see above, any context */
+	struct list_head small;
+	struct list_head large;
+	unsigned int backlog;
+	unsigned int turn;
+	struct ca_worker *workers;
+	unsigned int running;
+	unsigned long busy_since;
+	bool pinned;
+	struct ca_cpu __percpu *cpus;
 
 	spinlock_t order_lock;	/* for order, any context */
 	struct list_head order;
@@ -382,6 +429,20 @@ struct ca_device {
 	struct list_head watched;
 	struct delayed_work watchdog;
 };
+
+/* The generator plain64, for which there is no time for an indirect call. */
+static inline void ca_iv_put_plain64(const struct ca_device *ca, u8 *iv, u64 sector)
+{
+	const unsigned int size = ca->cipher.iv_size;
+
+	if (size == 2 * sizeof(u64))
+		memset(iv + sizeof(u64), 0, sizeof(u64));
+	else
+		memset(iv, 0, size);
+	put_unaligned_le64(sector, iv);
+}
+
+int ca_iv_generate_plain64(const struct ca_device *ca, struct ca_unit *unit);
 
 static inline bool ca_has(const struct ca_device *ca, enum ca_option option)
 {
@@ -428,8 +489,8 @@ struct ca_position {
  * one
  *
  * Owned by the converter, the one thread that is in ca_convert(); passed on through @run:
- * @bio_in: where the source's memory is listed
- * @bio_out: where the destination's is; the same bio when converting in place
+ * @from: where the source's memory is listed
+ * @to: where the destination's is; the same list when converting in place
  * @at: the next unit
  * @settled: requests that the converter itself knows to be over, not yet taken off @pending
  *
@@ -445,8 +506,8 @@ struct ca_position {
  * @error: the first error of this fragment, as a negative errno
  */
 struct convert_context {
-	struct bio *bio_in;
-	struct bio *bio_out;
+	const struct bio_vec *from;
+	const struct bio_vec *to;
 	struct ca_position at;
 	unsigned int settled;
 
@@ -457,25 +518,38 @@ struct convert_context {
 	int error;
 };
 
-bool ca_convert(struct dm_crypt_io *io, bool may_sleep);
-void ca_convert_init(struct dm_crypt_io *io, struct bio *bio_in, struct bvec_iter in,
-		     struct bio *bio_out, struct bvec_iter out, u8 *tag);
+bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller);
 
 /* ---------------------------------------------------------------------- io */
+
+/* A write of at most so many pages needs no clone. */
+#define CA_OWN_PAGES	8
+
+/**
+ * struct ca_bounce - bounce pages of a write fragment
+ * @vecs: the list
+ * @count: entries; blocks of pages have one
+ * @bytes: what they are used for
+ */
+struct ca_bounce {
+	struct bio_vec *vecs;
+	unsigned int count;
+	unsigned int bytes;
+};
 
 /*
  * What a fragment is doing. io.c has the list of legal moves.
  *
  * CA_NEW:	nothing has been cut for it; owns nothing
- * CA_READING:	(read base only) its clone is with the device below
+ * CA_READING:	(read base only) it, or its clone, is with the device below
  * CA_READ:	(read base only) the ciphertext is in the base bio, nobody converts it yet
- * CA_CUT:	it has its part of the base bio and, if a write, its clone with pages for all of
+ * CA_CUT:	it has its part of the base bio and, if a write, bounce pages for all of
  *	that part
  * CA_CONVERTING: a thread is in ca_convert(), or all of its requests are with the crypto driver
  * CA_PARKING:	it waits for the crypto driver, or for a worker that may sleep for the driver's
  *	memory; no thread is in ca_convert()
- * CA_CONVERTED: (write only) no request is with the driver, the clone holds the ciphertext
- * CA_WRITING:	(write only) its clone is with the device below
+ * CA_CONVERTED: (write only) no request is with the driver, its pages hold the ciphertext
+ * CA_WRITING:	(write only) these are with the device below
  * CA_ENDED:	it owns nothing but its reference on the base
  * CA_CHECKING:	(read base only) a worker reads it once more, one unit after the other
  */
@@ -504,12 +578,16 @@ enum ca_state {
  * @base_io: the base io, NULL in the base io itself
  * @base_bio: what the block layer gave to map
  * @sector: where this part begins, relative to the target, in sectors
- * @clone: the write clone with its bounce pages; NULL for a read
+ * @clone: the write clone; NULL for a read, and for a write of which the base bio itself goes below
+ * @bounce: a write's bounce pages
  * @waiter: a thread that waits for the end of the conversion and goes on itself, or NULL
  *
  * Owned by whoever moves the fragment on:
  * @state: see enum ca_state
- * @work: continues the fragment on io_wq, from @state
+ * @todo: in the list of fragments that wait for a worker
+ * @work: that of a worker of its own, if it @sleeps
+ * @completed: in the list of reads that wait for a soft interrupt
+ * @sleeps: it may have to sleep for the crypto driver's memory, so nothing may wait behind it
  * @ctx: the conversion; see there for who owns what
  *
  * In ca_device.order, and protected by its lock:
@@ -521,22 +599,27 @@ enum ca_state {
  * @is_watched: it is there; owned by whoever moves the fragment on
  * @reported: the user has been told; protected by ca_device.watch_lock
  * @asked: when the converter handed the driver its last request, in jiffies
- * @bytes: what the fragment converts in all
+ * @bytes: what the fragment converts in all; of a read base that is not cut, all of it
  *
  * In the base io only:
  * @cut_work: continues the cutter on cut_wq
  * @rest: what has not been cut off the base bio yet; owned by the cutter
  * @rest_sector: where @rest begins; owned by the cutter
+ * @part: the most that its fragments convert, in bytes
  * @meta: a page with the metadata of all units, NULL on a device without
  * @started: the base io is in use as the first fragment; owned by the cutter
  * @mismatch: (read) a tag did not match
  * @checks_again: (read) that is why a worker reads it all again, unit by unit
  * @accounted: bit 0, the base bio's I/O accounting has been started by one of the fragments
- * @refs: one for the cutter and one for each fragment in flight, the base io as the first of them
- *	included. It holds the base bio: who drops the last one ends that bio, and with it the
- *	base io's memory is gone.
+ * @refs: one for the cutter and one for each fragment in flight, the base io as one of them
+ *	included; the last fragment takes over the cutter's. It holds the base bio: who drops the
+ *	last one ends that bio, and with it the base io's memory is gone.
  * @status: the first error of any fragment. Written before the writer's reference is dropped,
  *	read after the last one was.
+ * @end_io, @private, @vecs: of a base bio that goes below itself, what stood there before
+ * @cpu: where it came from
+ * @submitter: the task that it came from, to be compared only
+ * @own_pages: its bounce pages, if it goes below itself
  *
  * @own: the request that every fragment can count on; last, since its size depends on the cipher
  */
@@ -546,10 +629,16 @@ struct dm_crypt_io {
 	struct bio *base_bio;
 	sector_t sector;
 	struct bio *clone;
+	struct ca_bounce bounce;
 	struct completion *waiter;
 
 	enum ca_state state;
-	struct work_struct work;
+	union {
+		struct list_head todo;
+		struct work_struct work;
+		struct llist_node completed;
+	};
+	bool sleeps;
 	struct convert_context ctx;
 
 	struct list_head order_entry;
@@ -564,6 +653,7 @@ struct dm_crypt_io {
 	struct work_struct cut_work;
 	struct bvec_iter rest;
 	sector_t rest_sector;
+	unsigned int part;
 	u8 *meta;
 	bool started;
 	bool mismatch;
@@ -571,6 +661,12 @@ struct dm_crypt_io {
 	unsigned long accounted;
 	atomic_t refs;
 	blk_status_t status;
+	bio_end_io_t *end_io;
+	void *private;
+	struct bio_vec *vecs;
+	struct ca_cpu *cpu;
+	struct task_struct *submitter;
+	struct bio_vec own_pages[CA_OWN_PAGES];
 
 	struct ca_request own;
 };
@@ -580,11 +676,54 @@ static inline struct dm_crypt_io *ca_base(struct dm_crypt_io *io)
 	return io->base_io ? io->base_io : io;
 }
 
+/**
+ * ca_convert_init() - points a fragment's conversion at its memory
+ * @io: the fragment, with ca, base_bio and sector set
+ * @bytes: what it converts, a multiple of the unit
+ * @from: lists the source
+ * @in: position there
+ * @to: lists the destination, from its beginning; @from to convert in place
+ * @tag: metadata of the first unit, the others' follow; NULL on a device without
+ */
+static inline void ca_convert_init(struct dm_crypt_io *io, unsigned int bytes,
+				   const struct bio_vec *from, const struct bvec_iter *in,
+				   const struct bio_vec *to, u8 *tag)
+{
+	struct convert_context *ctx = &io->ctx;
+
+	ctx->from = from;
+	ctx->to = to;
+	ctx->at.in = *in;
+	ctx->at.in.bi_size = bytes;
+	if (to != from)
+		ctx->at.out = (struct bvec_iter) { .bi_size = bytes };
+	ctx->at.sector = io->sector + io->ca->iv_offset;
+	ctx->at.tag = tag;
+	ctx->settled = 0;
+	atomic_set(&ctx->pending, (bytes >> (io->ca->unit_shift + SECTOR_SHIFT)) + 1);
+	ctx->own_busy = 0;
+	ctx->error = 0;
+	io->own.io = io;
+}
+
 int ca_io_init(struct ca_device *ca);
 void ca_io_exit(struct ca_device *ca);
 void ca_io_map(struct ca_device *ca, struct bio *bio);
-void ca_io_move(struct dm_crypt_io *io, enum ca_state to);
+void ca_io_check_move(const struct dm_crypt_io *io, enum ca_state to);
 void ca_io_converted(struct dm_crypt_io *io);
+void ca_io_run(struct dm_crypt_io *io, enum ca_caller caller);
+
+/*
+ * Brings a fragment into its next state; the caller owns it. A move that is not in io.c's list is a
+ * bug, which DEBUG=y reports.
+ */
+static inline void ca_io_move(struct dm_crypt_io *io, enum ca_state to)
+{
+#ifdef CA_DEBUG
+	ca_io_check_move(io, to);
+#endif
+	io->state = to;
+}
 
 /* -------------------------------------------------------------------- meta */
 
@@ -602,51 +741,80 @@ void ca_report_forgery(struct dm_crypt_io *base);
 void ca_watchdog_init(struct ca_device *ca);
 void ca_watchdog_exit(struct ca_device *ca);
 void ca_watch(struct dm_crypt_io *io);
-void ca_unwatch(struct dm_crypt_io *io);
+void ca_watch_no_more(struct dm_crypt_io *io);
+
+/* The fragment is over. */
+static inline void ca_unwatch(struct dm_crypt_io *io)
+{
+	if (io->is_watched)
+		ca_watch_no_more(io);
+}
 
 /* ------------------------------------------------------------------- pages */
 
 int ca_pages_init(struct ca_device *ca);
 void ca_pages_exit(struct ca_device *ca);
-bool ca_pages_fill(struct ca_device *ca, struct bio *clone, unsigned int bytes, bool may_wait);
-bool ca_pages_fill_all(struct ca_device *ca, struct bio *clone, unsigned int bytes, bool may_wait);
-void ca_pages_free(struct ca_device *ca, struct bio *clone, bool clear);
+bool ca_pages_fill(struct ca_device *ca, struct ca_bounce *bounce, unsigned int bytes,
+		   bool may_wait);
+bool ca_pages_fill_all(struct ca_device *ca, struct ca_bounce *bounce, unsigned int bytes,
+		       bool may_wait);
+void ca_pages_free(struct ca_device *ca, struct ca_bounce *bounce, bool clear);
 unsigned int ca_pages_most(const struct ca_device *ca);
+unsigned int ca_pages_cached(const struct ca_device *ca);
+void ca_pages_set_limit(struct ca_device *ca, unsigned int limit);
+void ca_pages_trim(struct ca_device *ca);
 
 /* ---------------------------------------------------------------- dispatch */
 
-/* Who asks where work should run: what the caller knows, no guesses. */
-enum ca_caller {
-	CA_FROM_MAP,		/* below submit_bio: a task, must not wait for pools */
-	CA_FROM_CUTTER,		/* a cutter's worker: may sleep */
-};
-
-enum ca_place {
-	CA_INLINE,	/* here and now */
-	CA_QUEUE,	/* by a worker of io_wq */
-};
-
 /**
- * struct ca_choice - all that decides where a fragment is converted
- * @caller: the context
- * @bytes: size of the fragment
- * @last: nothing of the base bio is left to cut after it
- * @worker_only: not below map: a unit whose conversion failed for want of memory could not be
- *	tried again; or the order of writes must be kept, which bios that wait for map to return
- *	would break
+ * struct ca_cpu - what is known of a CPU, for one device
+ * @depth: base bios that came from it and have not ended
+ * @deep: so many more are taken as if another one was in flight
+ * @singles: base bios that came one by one since one was given to a worker
+ * @gap: how many must have come before the next is
+ * @completed: reads that wait for @softirq
+ * @softirq: goes on with them
+ *
+ * Used by tasks that run there, without a lock: a number that is lost when they change CPU in
+ * between does no harm. But @depth is exact.
  */
-struct ca_choice {
-	enum ca_caller caller;
-	unsigned int bytes;
-	bool last;
-	bool worker_only;
+struct ca_cpu {
+	atomic_t depth;
+	unsigned int deep;
+	unsigned int singles;
+	unsigned int gap;
+	struct llist_head completed;
+	struct ca_softirq softirq;
 };
 
-enum ca_place ca_choose(const struct ca_choice *choice);
 int ca_dispatch_init(struct ca_device *ca);
 void ca_dispatch_exit(struct ca_device *ca);
+void ca_dispatch_reset(struct ca_device *ca);
+void ca_dispatch_set_cpus(struct ca_device *ca, const struct cpumask *mask);
+unsigned int ca_dispatch_emit_cpus(const struct ca_device *ca, char *result, unsigned int maxlen);
+void ca_enter(struct dm_crypt_io *base);
+void ca_leave(struct dm_crypt_io *base);
+
+/* What is known of the context in which a read completes. */
+static inline enum ca_caller ca_caller(const struct dm_crypt_io *base)
+{
+	if (in_hardirq() || irqs_disabled())
+		return CA_FROM_HARDIRQ;
+	return in_task() && base->submitter == current ? CA_FROM_SUBMITTER : CA_FROM_SOFTIRQ;
+}
+
+enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more);
+enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, u64 now);
+void ca_spend(u64 since);
 void ca_queue_cutter(struct dm_crypt_io *base);
 void ca_queue_fragment(struct dm_crypt_io *io);
+void ca_queue_softirq(struct dm_crypt_io *base);
 void ca_queue_order(struct ca_device *ca);
+
+/* -------------------------------------------------------------------- tune */
+
+void ca_tune_reset(struct ca_device *ca);
+int ca_tune_message(struct ca_device *ca, unsigned int argc, char **argv);
+unsigned int ca_tune_emit(const struct ca_device *ca, char *result, unsigned int maxlen);
 
 #endif /* DM_CRYPT_ASYNC_H */

@@ -240,6 +240,7 @@ static const char *make_cipher(struct ca_device *ca, const struct spec *spec, in
 	if (error)
 		return error;
 	cipher->in_place = cipher->aead || cipher->iv_ops->looks_at_data;
+	cipher->simple = !cipher->in_place && !cipher->stores_iv;
 	lay_out_request(cipher);
 	return NULL;
 }

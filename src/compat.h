@@ -103,6 +103,108 @@ static inline void ca_limit_atomic_writes(struct queue_limits *limits, unsigned 
 #endif
 }
 
+/* Work in a soft interrupt on this CPU: a workqueue since 6.9, a tasklet before. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#include <linux/workqueue.h>
+struct ca_softirq {
+	struct work_struct work;
+};
+
+#define CA_SOFTIRQ(fn)							\
+	static void fn##_compat(struct work_struct *work)		\
+	{								\
+		fn(container_of(work, struct ca_softirq, work));	\
+	}
+#define ca_softirq_init(softirq, fn)	INIT_WORK(&(softirq)->work, fn##_compat)
+#define ca_softirq_schedule(softirq)	queue_work(system_bh_wq, &(softirq)->work)
+#define ca_softirq_kill(softirq)	cancel_work_sync(&(softirq)->work)
+#else
+#include <linux/interrupt.h>
+struct ca_softirq {
+	struct tasklet_struct tasklet;
+};
+
+#define CA_SOFTIRQ(fn)							\
+	static void fn##_compat(struct tasklet_struct *tasklet)		\
+	{								\
+		fn(container_of(tasklet, struct ca_softirq, tasklet));	\
+	}
+#define ca_softirq_init(softirq, fn)	tasklet_setup(&(softirq)->tasklet, fn##_compat)
+#define ca_softirq_schedule(softirq)	tasklet_schedule(&(softirq)->tasklet)
+#define ca_softirq_kill(softirq)	tasklet_kill(&(softirq)->tasklet)
+#endif
+
+/* A workqueue that is not unbound says so since 6.18. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
+#define CA_WQ_PERCPU	WQ_PERCPU
+#else
+#define CA_WQ_PERCPU	0
+#endif
+
+/* A shrinker is allocated since 6.7, and part of what it is for before. */
+#include <linux/shrinker.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+struct ca_shrinker {
+	struct shrinker *shrinker;
+};
+
+static inline void *ca_shrinker_data(struct shrinker *shrinker)
+{
+	return shrinker->private_data;
+}
+
+static inline int ca_shrinker_add(struct ca_shrinker *s, void *data,
+				  unsigned long (*count)(struct shrinker *s,
+							 struct shrink_control *sc),
+				  unsigned long (*scan)(struct shrinker *s,
+							struct shrink_control *sc),
+				  const char *name)
+{
+	s->shrinker = shrinker_alloc(0, "crypt-async:%s", name);
+	if (!s->shrinker)
+		return -ENOMEM;
+	s->shrinker->private_data = data;
+	s->shrinker->count_objects = count;
+	s->shrinker->scan_objects = scan;
+	shrinker_register(s->shrinker);
+	return 0;
+}
+
+static inline void ca_shrinker_del(struct ca_shrinker *s)
+{
+	shrinker_free(s->shrinker);
+}
+#else
+struct ca_shrinker {
+	struct shrinker shrinker;
+	void *data;
+};
+
+static inline void *ca_shrinker_data(struct shrinker *shrinker)
+{
+	return container_of(shrinker, struct ca_shrinker, shrinker)->data;
+}
+
+static inline int ca_shrinker_add(struct ca_shrinker *s, void *data,
+				  unsigned long (*count)(struct shrinker *s,
+							 struct shrink_control *sc),
+				  unsigned long (*scan)(struct shrinker *s,
+							struct shrink_control *sc),
+				  const char *name)
+{
+	s->data = data;
+	s->shrinker.seeks = DEFAULT_SEEKS;
+	s->shrinker.count_objects = count;
+	s->shrinker.scan_objects = scan;
+	return register_shrinker(&s->shrinker, "crypt-async:%s", name);
+}
+
+static inline void ca_shrinker_del(struct ca_shrinker *s)
+{
+	unregister_shrinker(&s->shrinker);
+}
+#endif
+
 /* Exported by dm-mod, but not declared in a public header. */
 struct bio;
 struct dm_target;

@@ -68,9 +68,9 @@ static bool park(struct dm_crypt_io *io)
 }
 
 /* The driver found no memory for a unit without sleeping: a worker, which may, tries again. */
-static void go_on_in_worker(struct dm_crypt_io *io, const struct ca_position *at)
+static void go_on_in_worker(struct dm_crypt_io *io)
 {
-	io->ctx.at = *at;
+	io->sleeps = true;
 	ca_io_move(io, CA_PARKING);
 	ca_count(io->ca, CA_STAT_PARKED);
 	ca_queue_fragment(io);
@@ -203,23 +203,23 @@ static void add_buffer(struct scatterlist *list, unsigned int *count, void *buff
 }
 
 /*
- * Adds a unit's memory and moves @iter behind it. Usually that is one piece; a caller of the block
- * layer may hand in memory that changes in the middle of a unit.
+ * Adds a unit's memory. Usually that is one piece; a caller of the block layer may hand in memory
+ * that changes in the middle of a unit.
  */
-static int add_unit(struct scatterlist *list, unsigned int *count, struct bio *bio,
-		    struct bvec_iter *iter, unsigned int bytes)
+static int add_unit(struct scatterlist *list, unsigned int *count, const struct bio_vec *vecs,
+		    struct bvec_iter iter, unsigned int bytes)
 {
 	const unsigned int most = *count + CA_UNIT_PIECES;
 
 	while (bytes) {
-		struct bio_vec bv = mp_bvec_iter_bvec(bio->bi_io_vec, *iter);
+		struct bio_vec bv = mp_bvec_iter_bvec(vecs, iter);
 		unsigned int length = min(bv.bv_len, bytes);
 
 		if (*count == most)
 			return -EIO;
 		add_piece(list, count, bv.bv_page + bv.bv_offset / PAGE_SIZE, length,
 			  offset_in_page(bv.bv_offset));
-		bio_advance_iter_single(bio, iter, length);
+		bvec_iter_advance_single(vecs, &iter, length);
 		bytes -= length;
 	}
 	return 0;
@@ -232,8 +232,8 @@ static bool is_one_page(const struct scatterlist *sg, unsigned int bytes)
 }
 
 /*
- * Lists the memory of the fragment's next unit and moves behind it. An authenticated cipher gets
- * associated data, the unit and the tag, all in place.
+ * Lists the memory of the fragment's next unit. An authenticated cipher gets associated data, the
+ * unit and the tag, all in place.
  */
 static int list_memory(struct dm_crypt_io *io, struct ca_request *r)
 {
@@ -245,45 +245,62 @@ static int list_memory(struct dm_crypt_io *io, struct ca_request *r)
 
 	if (cipher->aead)
 		add_buffer(r->in, &count, ca_request_aad(cipher, r), ca_aad_size(cipher));
-	err = add_unit(r->in, &count, ctx->bio_in, &ctx->at.in, ca->unit_size);
+	err = add_unit(r->in, &count, ctx->from, ctx->at.in, ca->unit_size);
 	if (err)
 		return err;
 	if (cipher->iv_ops->looks_at_data && !is_one_page(&r->in[count - 1], ca->unit_size))
 		return -EIO;
 	if (cipher->aead)
 		add_buffer(r->in, &count, r->tag, cipher->tag_size);
-	if (ctx->bio_out == ctx->bio_in)
+	if (ctx->to == ctx->from)
 		return 0;
 	count = 0;
-	return add_unit(r->out, &count, ctx->bio_out, &ctx->at.out, ca->unit_size);
+	return add_unit(r->out, &count, ctx->to, ctx->at.out, ca->unit_size);
 }
 
-/* The sector of the fragment's next unit, plus iv_offset; the unit after that comes next. */
-static u64 next_sector(struct dm_crypt_io *io)
+/* Where the sector of the next unit is kept, plus iv_offset. */
+static u64 *sector_of(struct dm_crypt_io *io)
 {
 #ifdef CA_SHARED_CONTEXT
-	struct convert_context *ctx = &ca_base(io)->ctx;
+	return &ca_base(io)->ctx.at.sector;
 #else
-	struct convert_context *ctx = &io->ctx;
+	return &io->ctx.at.sector;
 #endif
-	u64 sector = ctx->at.sector;
+}
 
-	ctx->at.sector += 1 << io->ca->unit_shift;
-	return sector;
+/* Goes on to the next unit. */
+static void step(struct dm_crypt_io *io)
+{
+	const struct ca_device *ca = io->ca;
+	struct convert_context *ctx = &io->ctx;
+
+	if (ctx->at.in.bi_size == ca->unit_size) {
+		ctx->at.in.bi_size = 0;
+		return;
+	}
+	bvec_iter_advance(ctx->from, &ctx->at.in, ca->unit_size);
+	if (ctx->to != ctx->from)
+		bvec_iter_advance(ctx->to, &ctx->at.out, ca->unit_size);
+	if (ctx->at.tag)
+		ctx->at.tag += ca->meta_size;
+	*sector_of(io) += 1 << ca->unit_shift;
+}
+
+/* What the IV generator is told is the unit's sector. */
+static u64 iv_sector(const struct ca_device *ca, u64 sector)
+{
+	return ca_has(ca, CA_OPT_IV_LARGE_SECTORS) ? sector >> ca->unit_shift : sector;
 }
 
 /* The unit's metadata: tag, stored IV, and zeros as far as the device below has room. */
-static u8 *next_tag(struct dm_crypt_io *io)
+static u8 *prepare_tag(struct dm_crypt_io *io)
 {
 	const struct ca_device *ca = io->ca;
 	const struct ca_cipher *cipher = &ca->cipher;
 	unsigned int used = cipher->tag_size + (cipher->stores_iv ? cipher->iv_size : 0);
 	u8 *tag = io->ctx.at.tag;
 
-	if (!tag)
-		return NULL;
-	io->ctx.at.tag += ca->meta_size;
-	if (bio_data_dir(io->base_bio) == WRITE)
+	if (tag && bio_data_dir(io->base_bio) == WRITE)
 		memset(tag + used, 0, ca->meta_size - used);
 	return tag;
 }
@@ -317,15 +334,35 @@ static int make_iv(struct dm_crypt_io *io, struct ca_request *r, u64 sector)
 	return err;
 }
 
-static int start_skcipher(struct dm_crypt_io *io, struct ca_request *r, u64 sector, u32 flags)
+/* As sg_init_table() for one entry does. */
+static void start_list(struct scatterlist *sg)
+{
+	*sg = (struct scatterlist) { };
+	sg_init_marker(sg, 1);
+}
+
+/* What stays the same for all units that a request is used for. */
+static void prepare_skcipher(struct dm_crypt_io *io, struct ca_request *r, u32 flags)
 {
 	const struct ca_cipher *cipher = &io->ca->cipher;
 	struct skcipher_request *req = ca_request_crypto(cipher, r);
 
-	skcipher_request_set_tfm(req, cipher->tfms[sector & (cipher->tfm_count - 1)]);
+	start_list(r->in);
+	if (io->ctx.to != io->ctx.from)
+		start_list(r->out);
+	skcipher_request_set_tfm(req, cipher->tfms[0]);
 	skcipher_request_set_callback(req, flags, ca_completion(request_done), r);
-	skcipher_request_set_crypt(req, r->in, io->ctx.bio_out == io->ctx.bio_in ? r->in : r->out,
+	skcipher_request_set_crypt(req, r->in, io->ctx.to == io->ctx.from ? r->in : r->out,
 				   io->ca->unit_size, ca_request_iv(cipher, r));
+}
+
+static __always_inline int start_skcipher(struct dm_crypt_io *io, struct ca_request *r, u64 sector)
+{
+	const struct ca_cipher *cipher = &io->ca->cipher;
+	struct skcipher_request *req = ca_request_crypto(cipher, r);
+
+	if (cipher->tfm_count > 1)
+		skcipher_request_set_tfm(req, cipher->tfms[sector & (cipher->tfm_count - 1)]);
 	return bio_data_dir(io->base_bio) == WRITE ? crypto_skcipher_encrypt(req) :
 						     crypto_skcipher_decrypt(req);
 }
@@ -345,67 +382,82 @@ static int start_aead(struct dm_crypt_io *io, struct ca_request *r, u32 flags)
 	return write ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req);
 }
 
-/* Hands the next unit to the driver and moves behind it. Return: what the driver answered. */
-static int submit_unit(struct dm_crypt_io *io, struct ca_request *r, bool may_sleep)
+/* Hands the next unit to the driver. Return: what the driver answered. */
+static int submit_unit(struct dm_crypt_io *io, struct ca_request *r, u32 flags)
 {
 	const struct ca_device *ca = io->ca;
-	u32 flags = CRYPTO_TFM_REQ_MAY_BACKLOG | (may_sleep ? CRYPTO_TFM_REQ_MAY_SLEEP : 0);
-	u64 sector = next_sector(io);
+	u64 sector = *sector_of(io);
 	int err;
 
-	r->sector = ca_has(ca, CA_OPT_IV_LARGE_SECTORS) ? sector >> ca->unit_shift : sector;
-	r->tag = next_tag(io);
+	r->sector = iv_sector(ca, sector);
+	r->tag = prepare_tag(io);
 	err = list_memory(io, r) ?: make_iv(io, r, sector);
 	if (err)
 		return err;
-
-	await(&io->ctx, r);
-	err = ca->cipher.aead ? start_aead(io, r, flags) : start_skcipher(io, r, sector, flags);
+	err = ca->cipher.aead ? start_aead(io, r, flags) : start_skcipher(io, r, sector);
 	if (err == -EINPROGRESS || err == -EBUSY)
 		return err;
 	return finish_unit(io, r, err);
 }
 
-/**
- * ca_convert_init() - points a fragment's conversion at its memory
- * @io: the fragment, with ca, base_bio and sector set
- * @bio_in: lists the source
- * @in: position there; its bi_size is what the fragment converts, in bytes, a multiple of the unit
- * @bio_out: lists the destination; @bio_in to convert in place
- * @out: position there
- * @tag: metadata of the first unit, the others' follow; NULL on a device without
- */
-void ca_convert_init(struct dm_crypt_io *io, struct bio *bio_in, struct bvec_iter in,
-		     struct bio *bio_out, struct bvec_iter out, u8 *tag)
+/* Puts a unit into a list of one entry. Return: false if its memory is not in one piece. */
+static bool set_unit(struct scatterlist *sg, const struct bio_vec *vecs, struct bvec_iter at,
+		     unsigned int bytes)
 {
-	struct convert_context *ctx = &io->ctx;
+	struct bio_vec bv = mp_bvec_iter_bvec(vecs, at);
 
-	ctx->bio_in = bio_in;
-	ctx->bio_out = bio_out;
-	ctx->at.in = in;
-	ctx->at.out = out;
-	ctx->at.sector = io->sector + io->ca->iv_offset;
-	ctx->at.tag = tag;
-	ctx->settled = 0;
-	atomic_set(&ctx->pending, in.bi_size / io->ca->unit_size + 1);
-	atomic_set(&ctx->run, CA_RUNNING);
-	ctx->awaited = NULL;
-	ctx->own_busy = 0;
-	ctx->error = 0;
-	io->own.io = io;
+	sg_set_page(sg, bv.bv_page + bv.bv_offset / PAGE_SIZE, bytes,
+		    offset_in_page(bv.bv_offset));
+	sg_mark_end(sg);	/* it may have been in a longer list */
+	return bv.bv_len >= bytes;
+}
+
+static noinline int make_simple_iv(const struct ca_device *ca, u8 *iv, u64 sector)
+{
+	struct ca_unit unit = { .iv = iv, .sector = sector };
+
+	return ca->cipher.iv_ops->generate(ca, &unit);
+}
+
+/*
+ * The same for a unit of which nothing is kept, looked at or authenticated, in one piece of memory.
+ * This is what most volumes are made of, and all that it does is needed.
+ */
+static int submit_simple_unit(struct dm_crypt_io *io, struct ca_request *r, u32 flags)
+{
+	const struct ca_device *ca = io->ca;
+	struct convert_context *ctx = &io->ctx;
+	u64 sector = *sector_of(io);
+	u8 *iv = ca_request_iv(&ca->cipher, r);
+	int err;
+
+	if (!set_unit(r->in, ctx->from, ctx->at.in, ca->unit_size) ||
+	    (ctx->to != ctx->from && !set_unit(r->out, ctx->to, ctx->at.out, ca->unit_size)))
+		return submit_unit(io, r, flags);
+	if (ca->cipher.iv_ops->generate == ca_iv_generate_plain64) {
+		ca_iv_put_plain64(ca, iv, iv_sector(ca, sector));
+	} else {
+		err = make_simple_iv(ca, iv, iv_sector(ca, sector));
+		if (err)
+			return err;
+	}
+	return start_skcipher(io, r, sector);
 }
 
 /**
  * ca_convert() - converts a fragment, from where it stands
  * @io: the fragment, cut or parked and resumed
- * @may_sleep: the caller's context allows it
+ * @caller: the context: only CA_FROM_SLEEPER sleeps for the driver's memory
  *
  * Context: Any but hard interrupt. One caller at a time.
  * Return: true if the conversion is over and the caller has the fragment, with the outcome in
  * ctx.error; false if ca_io_converted() gets or has got it, and the caller must not touch it.
  */
-bool ca_convert(struct dm_crypt_io *io, bool may_sleep)
+bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller)
 {
+	const bool may_sleep = caller == CA_FROM_SLEEPER;
+	const u32 flags = CRYPTO_TFM_REQ_MAY_BACKLOG | (may_sleep ? CRYPTO_TFM_REQ_MAY_SLEEP : 0);
+	const bool simple = io->ca->cipher.simple;
 	const unsigned int unit = io->ca->unit_size;
 	struct convert_context *ctx = &io->ctx;
 	struct ca_request *r = NULL;
@@ -414,39 +466,33 @@ bool ca_convert(struct dm_crypt_io *io, bool may_sleep)
 
 	ca_io_move(io, CA_CONVERTING);
 	while (ctx->at.in.bi_size && !READ_ONCE(ctx->error)) {
-		const struct ca_position here = ctx->at;
-
-		if (!r)
-			r = get_request(io);
 		if (!r) {
-			if (park(io))
-				return false;
-			continue;
+			r = get_request(io);
+			if (!r) {
+				if (park(io))
+					return false;
+				continue;
+			}
+			await(ctx, r);
+			if (!io->ca->cipher.aead)
+				prepare_skcipher(io, r, flags);
 		}
 
-		err = submit_unit(io, r, may_sleep);
-		switch (err) {
-		case 0:
+		err = simple ? submit_simple_unit(io, r, flags) : submit_unit(io, r, flags);
+		if (err == -ENOMEM && !may_sleep) {
+			put_request(io, r);
+			go_on_in_worker(io);
+			return false;
+		}
+		step(io);
+		if (!err) {
 			ctx->settled++;
-			break;
-		case -EINPROGRESS:
+		} else if (err == -EINPROGRESS || err == -EBUSY) {
 			r = NULL;
 			ca_watch(io);
-			break;
-		case -EBUSY:
-			r = NULL;
-			ca_watch(io);
-			if (park(io))
+			if (err == -EBUSY && park(io))
 				return false;
-			break;
-		case -ENOMEM:
-			if (!may_sleep) {
-				put_request(io, r);
-				go_on_in_worker(io, &here);
-				return false;
-			}
-			fallthrough;
-		default:
+		} else {
 			ctx->settled++;
 			refused(io, err);
 		}
@@ -455,7 +501,7 @@ bool ca_convert(struct dm_crypt_io *io, bool may_sleep)
 			quota -= unit;
 		} else {
 			quota = RESCHED_BYTES;
-			if (may_sleep)
+			if (may_sleep || caller == CA_FROM_WORKER || caller == CA_FROM_MAP)
 				cond_resched();
 		}
 	}
@@ -463,6 +509,6 @@ bool ca_convert(struct dm_crypt_io *io, bool may_sleep)
 		put_request(io, r);
 
 	/* Units that were never submitted, after an error, are over too. */
-	ctx->settled += ctx->at.in.bi_size / unit;
+	ctx->settled += ctx->at.in.bi_size >> (io->ca->unit_shift + SECTOR_SHIFT);
 	return atomic_sub_and_test(ctx->settled + 1, &ctx->pending);
 }

@@ -1,66 +1,557 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where work runs: the one place that decides, and the only one that knows workqueues.
+ * Where work runs: the only file that knows workqueues, processors and interrupts. The choice
+ * itself is in choose.h; here is what it is told, and what is done about it.
  *
- * Two queues, so that who waits never stands before who is waited for: cut_wq runs cutters, which
- * may wait for memory that fragments hold; io_wq runs fragments, which wait for nobody here.
+ * Different queues, so that who waits never stands before who is waited for: cut_wq runs cutters,
+ * which may wait for memory that fragments hold; io_wq and bound_wq run workers, which wait for
+ * nobody. A fragment that may have to sleep for the crypto driver's memory has a worker of its own.
+ *
+ * The workers of a device share one list of fragments. One of them is woken when the list grows
+ * beyond what those at work can do soon; it then takes one fragment after the other, until there is
+ * none. So a burst costs one wake-up for each CPU, not one for each bio.
  */
 #include "dm-crypt-async.h"
 
-/* A fragment of at most this size is converted by the thread that submitted it, in bytes. */
+#include <linux/cpumask.h>
+#include <linux/jiffies.h>
+#include <linux/moduleparam.h>
+#include <linux/sched.h>
+#include <linux/sched/clock.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+/* Bytes on the list for each worker, from which on another one is woken. */
+#define WORKER_BYTES	(16 * 1024)
+
+/* A fragment of at most this size does not wait behind larger ones, in bytes. */
+#define SMALL_BYTES	(16 * 1024)
+
+/* After so many small ones a large one has its turn. */
+#define SMALL_TURN	8
+
+/* The largest read that is converted in a soft interrupt, in bytes. */
 #define INLINE_BYTES	(16 * 1024)
 
-/**
- * ca_choose() - says where a fragment is converted
- * @choice: what the caller knows
- *
- * A large bio's fragments go to other CPUs while the cutter goes on with the next; its last one is
- * converted by the cutter itself, which has nothing else to do.
- *
- * Return: the place.
- */
-enum ca_place ca_choose(const struct ca_choice *choice)
+/* The smallest part of a bio that is handed to another CPU, in bytes. */
+#define PART_BYTES	(32U * 1024)
+
+/* A read's fragments. */
+#define MAX_READ_PARTS	16
+
+/* What one call of a completion converts itself, in bytes: it cannot let others run. */
+#define SUBMITTER_BYTES	(256 * 1024)
+
+/* For how long no more work is shared, when it was found that no CPU is idle, in jiffies. */
+#define BUSY_JIFFIES	(HZ / 50)
+
+/* Soft interrupts may convert for SOFTIRQ_SPENT of each SOFTIRQ_WINDOW on a CPU, in ns. */
+#define SOFTIRQ_WINDOW	(4 * NSEC_PER_MSEC)
+#define SOFTIRQ_SPENT	(1 * NSEC_PER_MSEC)
+
+/* Of so many bios that come one by one, one goes to a worker, to see whether another follows. */
+#define PROBE_MIN	16
+#define PROBE_MAX	4096
+
+/* After the last bio that came while another one was in flight, so many are taken as if. */
+#define DEEP_BIOS	64
+
+static unsigned int fragment_kib = 128;
+module_param(fragment_kib, uint, 0644);
+MODULE_PARM_DESC(fragment_kib, "Most that a fragment of a new device converts, in KiB, 4 to 1024");
+
+struct softirq_time {
+	u64 since;
+	u64 spent;
+};
+
+static DEFINE_PER_CPU(struct softirq_time, softirq_time);
+
+/* ------------------------------------------------------------- what is known of a caller */
+
+/* The user's options keep the conversion where it is. */
+static bool stays(const struct dm_crypt_io *io)
 {
-	if (choice->caller == CA_FROM_CUTTER)
-		return choice->last ? CA_INLINE : CA_QUEUE;
-	if (choice->worker_only || !choice->last || choice->bytes > INLINE_BYTES)
-		return CA_QUEUE;
-	return CA_INLINE;
+	unsigned long options = BIT(CA_OPT_SAME_CPU_CRYPT);
+
+	options |= bio_data_dir(io->base_bio) == WRITE ? BIT(CA_OPT_NO_WRITE_WORKQUEUE) :
+							 BIT(CA_OPT_NO_READ_WORKQUEUE);
+	return io->ca->options & options;
+}
+
+/* Whether a worker could do something meanwhile; @own: the caller is one of them. */
+static bool has_helper(const struct ca_device *ca, bool own)
+{
+	unsigned int running = READ_ONCE(ca->running);
+	unsigned int most = READ_ONCE(ca->worker_count) - (own || ca->pinned ? 0 : 1);
+
+	if (READ_ONCE(ca->backlog) < running * WORKER_BYTES)
+		return true;
+	return running < most && jiffies - READ_ONCE(ca->busy_since) >= BUSY_JIFFIES;
+}
+
+/*
+ * Whether nothing else comes from this CPU while the caller works. A device that completes within
+ * submit_bio never lets two bios be in flight: to see whether the submitter would go on, now and
+ * then a bio is given to a worker.
+ */
+static bool is_alone(struct dm_crypt_io *base)
+{
+	struct ca_cpu *cpu = base->cpu;
+
+	if (atomic_read(&cpu->depth) > 1)
+		return false;
+	if (cpu->deep) {
+		cpu->deep--;
+		return false;
+	}
+	if (++cpu->singles < cpu->gap)
+		return true;
+	cpu->singles = 0;
+	cpu->gap = min(2 * cpu->gap, PROBE_MAX);
+	return false;
+}
+
+/* How large the fragments of a base bio are to be. */
+static unsigned int choose_part(const struct dm_crypt_io *base)
+{
+	const struct ca_device *ca = base->ca;
+	unsigned int bytes = base->bytes;
+	unsigned int part = READ_ONCE(ca->fragment_bytes);
+
+	if (bytes <= min(part, PART_BYTES))
+		return part;
+	if (bio_data_dir(base->base_bio) == READ)
+		part = max(part, round_up(bytes / MAX_READ_PARTS + 1, CA_MAX_UNIT));
+	if (bytes > PART_BYTES && bytes < 2 * part && !stays(base) &&
+	    atomic_read(&base->cpu->depth) <= 1 && has_helper(ca, false))
+		part = min(part, max(PART_BYTES, round_up(bytes / ca->worker_count, CA_MAX_UNIT)));
+	return part;
 }
 
 /**
- * ca_dispatch_init() - makes a device's workqueues
+ * ca_enter() - a base bio comes
+ * @base: its base io
+ *
+ * Context: Task, below submit_bio.
+ */
+void ca_enter(struct dm_crypt_io *base)
+{
+	struct ca_cpu *cpu = raw_cpu_ptr(base->ca->cpus);
+
+	base->cpu = cpu;
+	base->submitter = current;
+	if (atomic_inc_return(&cpu->depth) > 1) {
+		cpu->deep = DEEP_BIOS;
+		cpu->gap = PROBE_MIN;
+	}
+	base->part = choose_part(base);
+}
+
+/**
+ * ca_leave() - a base bio is about to end
+ * @base: its base io
+ *
+ * Context: Any.
+ */
+void ca_leave(struct dm_crypt_io *base)
+{
+	atomic_dec(&base->cpu->depth);
+}
+
+/* What choose.h is told of a fragment, or of a base bio that has been read. */
+static struct ca_choice describe(const struct dm_crypt_io *io, enum ca_caller caller)
+{
+	const struct ca_device *ca = io->ca;
+	bool write = bio_data_dir(io->base_bio) == WRITE;
+
+	return (struct ca_choice) {
+		.caller = caller,
+		.bytes = io->bytes,
+		.worker_only = ca->cipher.iv_ops->looks_at_data ||
+			       (write && (ca->cipher.in_place || ca->in_order)),
+		.stay = stays(io),
+		.most = READ_ONCE(ca->inline_bytes),
+	};
+}
+
+/**
+ * ca_place() - says where a fragment is converted
+ * @io: the fragment, cut
+ * @caller: the context
+ * @more: the caller has other fragments of the base bio to hand out or to convert
+ *
+ * Return: CA_INLINE or CA_QUEUE.
+ */
+enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
+{
+	struct ca_choice choice = describe(io, caller);
+	struct dm_crypt_io *base = ca_base(io);
+
+	choice.more = more;
+	if (!choice.stay)
+		choice.helper = has_helper(io->ca, caller >= CA_FROM_WORKER);
+	if (choice.helper && !more)
+		choice.alone = is_alone(base);
+	if (caller == CA_FROM_SUBMITTER)
+		choice.spent = base->bytes - base->rest.bi_size > SUBMITTER_BYTES;
+	return ca_choose(&choice);
+}
+
+/**
+ * ca_place_read() - says where a read that has completed is cut
+ * @base: its base io
+ * @caller: the context
+ * @now: if in a soft interrupt, the time, as local_clock() counts
+ *
+ * Return: CA_INLINE, then ca_place() is asked for each fragment; or CA_QUEUE for all of it.
+ */
+enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, u64 now)
+{
+	struct ca_choice choice = describe(base, caller);
+
+	if (caller == CA_FROM_SOFTIRQ) {
+		struct softirq_time *time = raw_cpu_ptr(&softirq_time);
+
+		if (now - time->since > SOFTIRQ_WINDOW) {
+			time->since = now;
+			time->spent = 0;
+		}
+		choice.spent = time->spent > SOFTIRQ_SPENT;
+	}
+	return ca_choose(&choice);
+}
+
+/**
+ * ca_spend() - remembers the time that a soft interrupt took
+ * @since: when it began, as local_clock() counts
+ */
+void ca_spend(u64 since)
+{
+	raw_cpu_ptr(&softirq_time)->spent += local_clock() - since;
+}
+
+/* -------------------------------------------------------------------------------- workers */
+
+/* One of those that share the list. */
+struct ca_worker {
+	struct work_struct work;
+	struct ca_device *ca;
+	int cpu;	/* where it runs, -1 for where the scheduler wants it */
+	int from;	/* the CPU that woke it and goes on, -1 for one that does not */
+	bool busy;	/* protected by todo_lock */
+};
+
+/* Small ones come first, but not all of the time. */
+static struct dm_crypt_io *first_fragment(struct ca_device *ca)
+{
+	struct list_head *list = &ca->small;
+
+	if (list_empty(list) || (ca->turn >= SMALL_TURN && !list_empty(&ca->large)))
+		list = &ca->large;
+	ca->turn = list == &ca->small ? ca->turn + 1 : 0;
+	return list_first_entry_or_null(list, struct dm_crypt_io, todo);
+}
+
+/* Return: the next fragment; NULL if there is none, and the worker is at work no more. */
+static struct dm_crypt_io *next_fragment(struct ca_worker *worker)
+{
+	struct ca_device *ca = worker->ca;
+	struct dm_crypt_io *io;
+
+	spin_lock_irq(&ca->todo_lock);
+	io = first_fragment(ca);
+	if (io) {
+		list_del(&io->todo);
+		ca->backlog -= io->bytes;
+	} else {
+		worker->busy = false;
+		ca->running--;
+	}
+	spin_unlock_irq(&ca->todo_lock);
+	return io;
+}
+
+/* Crypto drivers may allocate; reclaim must not come back to this device for that. */
+static void worker_work(struct work_struct *work)
+{
+	struct ca_worker *worker = container_of(work, struct ca_worker, work);
+	unsigned int noio = memalloc_noio_save();
+	struct dm_crypt_io *io;
+
+	if (worker->from == raw_smp_processor_id())
+		WRITE_ONCE(worker->ca->busy_since, jiffies);
+	while ((io = next_fragment(worker))) {
+		ca_io_run(io, CA_FROM_WORKER);
+		cond_resched();
+	}
+	memalloc_noio_restore(noio);
+}
+
+/* A worker for one fragment, which may sleep: nobody waits behind it. */
+static void sleeper_work(struct work_struct *work)
+{
+	unsigned int noio = memalloc_noio_save();
+
+	ca_io_run(container_of(work, struct dm_crypt_io, work), CA_FROM_SLEEPER);
+	memalloc_noio_restore(noio);
+}
+
+/* Return: a worker to wake, NULL if those at work will do. */
+static struct ca_worker *next_worker(struct ca_device *ca)
+{
+	struct ca_worker *found = NULL;
+	unsigned int i;
+
+	lockdep_assert_held(&ca->todo_lock);
+	if (ca->running && (ca->running >= ca->worker_count ||
+			    ca->backlog <= ca->running * WORKER_BYTES))
+		return NULL;
+	for (i = 0; i < ca->worker_count; i++) {
+		if (ca->workers[i].busy)
+			continue;
+		found = &ca->workers[i];
+		if (found->cpu != raw_smp_processor_id())
+			break;	/* else rather another one */
+	}
+	return found;
+}
+
+static void wake(struct ca_worker *worker)
+{
+	struct ca_device *ca = worker->ca;
+
+	if (ca_has(ca, CA_OPT_SAME_CPU_CRYPT))
+		queue_work_on(raw_smp_processor_id(), ca->bound_wq, &worker->work);
+	else if (worker->cpu >= 0)
+		queue_work_on(worker->cpu, ca->bound_wq, &worker->work);
+	else
+		queue_work(ca->io_wq, &worker->work);
+}
+
+/**
+ * ca_queue_fragment() - lets a worker go on with a fragment, from its state
+ * @io: the fragment; the worker has it from here on
+ *
+ * Context: Any.
+ */
+void ca_queue_fragment(struct dm_crypt_io *io)
+{
+	struct ca_device *ca = io->ca;
+	struct ca_worker *worker;
+	unsigned long flags;
+
+	if (io->sleeps) {
+		INIT_WORK(&io->work, sleeper_work);
+		queue_work(ca->io_wq, &io->work);
+		return;
+	}
+	/* The worker is woken with the lock held: after that, all may be over and gone. */
+	spin_lock_irqsave(&ca->todo_lock, flags);
+	list_add_tail(&io->todo, io->bytes <= SMALL_BYTES ? &ca->small : &ca->large);
+	ca->backlog += io->bytes;
+	worker = next_worker(ca);
+	if (worker) {
+		worker->busy = true;
+		worker->from = worker->cpu < 0 && in_task() &&
+			       current == ca_base(io)->submitter ?
+			       raw_smp_processor_id() : -1;
+		ca->running++;
+		wake(worker);
+	}
+	spin_unlock_irqrestore(&ca->todo_lock, flags);
+}
+
+/* ------------------------------------------------------------------------ soft interrupts */
+
+static void softirq_work(struct ca_softirq *softirq)
+{
+	struct ca_cpu *cpu = container_of(softirq, struct ca_cpu, softirq);
+	struct llist_node *list = llist_reverse_order(llist_del_all(&cpu->completed));
+	struct dm_crypt_io *io;
+	struct dm_crypt_io *next;
+
+	/* cppcheck-suppress unknownMacro */
+	llist_for_each_entry_safe(io, next, list, completed)
+		ca_io_run(io, CA_FROM_SOFTIRQ);
+}
+
+CA_SOFTIRQ(softirq_work)
+
+/**
+ * ca_queue_softirq() - goes on with a read in a soft interrupt on this CPU
+ * @base: its base io
+ *
+ * Context: Hard interrupt, or interrupts disabled.
+ */
+void ca_queue_softirq(struct dm_crypt_io *base)
+{
+	struct ca_cpu *cpu = this_cpu_ptr(base->ca->cpus);
+
+	if (llist_add(&base->completed, &cpu->completed))
+		ca_softirq_schedule(&cpu->softirq);
+}
+
+/* ------------------------------------------------------------------------------ the device */
+
+static int make_cpus(struct ca_device *ca)
+{
+	int i;
+
+	ca->workers = kcalloc(nr_cpu_ids, sizeof(*ca->workers), GFP_KERNEL);
+	if (!ca->workers)
+		return -ENOMEM;
+	ca->cpus = alloc_percpu(struct ca_cpu);
+	if (!ca->cpus)
+		return -ENOMEM;
+	for_each_possible_cpu(i) {
+		struct ca_cpu *cpu = per_cpu_ptr(ca->cpus, i);
+
+		init_llist_head(&cpu->completed);
+		ca_softirq_init(&cpu->softirq, softirq_work);
+		cpu->gap = PROBE_MIN;
+	}
+	for (i = 0; i < nr_cpu_ids; i++) {
+		INIT_WORK(&ca->workers[i].work, worker_work);
+		ca->workers[i].ca = ca;
+	}
+	return 0;
+}
+
+static void free_cpus(struct ca_device *ca)
+{
+	int i;
+
+	if (ca->cpus)
+		for_each_possible_cpu(i)
+			ca_softirq_kill(&per_cpu_ptr(ca->cpus, i)->softirq);
+	free_percpu(ca->cpus);
+	kfree(ca->workers);
+}
+
+static struct workqueue_struct *make_queue(struct ca_device *ca, const char *what,
+					   unsigned int flags)
+{
+	static atomic_t number;
+
+	if (ca_has(ca, CA_OPT_HIGH_PRIORITY))
+		flags |= WQ_HIGHPRI;
+	/* In sysfs, for nice and the like, where no two may have the same name. */
+	return alloc_workqueue("%s-%s-%d", WQ_MEM_RECLAIM | WQ_SYSFS | flags, 0, what,
+			       dm_table_device_name(ca->ti->table), atomic_inc_return(&number));
+}
+
+static void free_queues(struct ca_device *ca)
+{
+	if (ca->bound_wq)
+		destroy_workqueue(ca->bound_wq);
+	if (ca->io_wq)
+		destroy_workqueue(ca->io_wq);
+	if (ca->cut_wq)
+		destroy_workqueue(ca->cut_wq);
+}
+
+static int make_queues(struct ca_device *ca)
+{
+	if (ca->in_order)
+		ca->cut_wq = alloc_ordered_workqueue("ca_cut/%s", WQ_MEM_RECLAIM,
+						     dm_table_device_name(ca->ti->table));
+	else
+		ca->cut_wq = make_queue(ca, "ca_cut", WQ_UNBOUND);
+	ca->io_wq = make_queue(ca, "ca_io", WQ_UNBOUND);
+	ca->bound_wq = make_queue(ca, "ca_cpu", CA_WQ_PERCPU | WQ_CPU_INTENSIVE);
+	return ca->cut_wq && ca->io_wq && ca->bound_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * ca_dispatch_init() - makes a device's workqueues and workers
  * @ca: the device
  *
  * Return: 0 or -ENOMEM.
  */
 int ca_dispatch_init(struct ca_device *ca)
 {
-	const char *name = dm_table_device_name(ca->ti->table);
-	const unsigned int flags = WQ_MEM_RECLAIM | WQ_UNBOUND;
+	int err;
 
-	if (ca->in_order)
-		ca->cut_wq = alloc_ordered_workqueue("ca_cut/%s", WQ_MEM_RECLAIM, name);
+	spin_lock_init(&ca->todo_lock);
+	INIT_LIST_HEAD(&ca->small);
+	INIT_LIST_HEAD(&ca->large);
+	ca->busy_since = jiffies - BUSY_JIFFIES;
+	ca_dispatch_reset(ca);
+	err = make_cpus(ca) ?: make_queues(ca);
+	if (err)
+		ca_dispatch_exit(ca);
 	else
-		ca->cut_wq = alloc_workqueue("ca_cut/%s", flags, 0, name);
-	if (!ca->cut_wq)
-		return -ENOMEM;
-	ca->io_wq = alloc_workqueue("ca_io/%s", flags, 0, name);
-	if (!ca->io_wq) {
-		destroy_workqueue(ca->cut_wq);
-		return -ENOMEM;
-	}
-	return 0;
+		ca_dispatch_set_cpus(ca, NULL);
+	return err;
 }
 
 /**
- * ca_dispatch_exit() - frees the workqueues
+ * ca_dispatch_exit() - frees them
  * @ca: the device, with no bio in flight
  */
 void ca_dispatch_exit(struct ca_device *ca)
 {
-	destroy_workqueue(ca->io_wq);
-	destroy_workqueue(ca->cut_wq);
+	free_queues(ca);
+	free_cpus(ca);
+}
+
+/**
+ * ca_dispatch_reset() - brings the settings that can be changed to their defaults
+ * @ca: the device
+ */
+void ca_dispatch_reset(struct ca_device *ca)
+{
+	WRITE_ONCE(ca->fragment_bytes,
+		   rounddown_pow_of_two(clamp(fragment_kib, 4U, 1024U)) * 1024);
+	WRITE_ONCE(ca->inline_bytes, INLINE_BYTES);
+}
+
+/**
+ * ca_dispatch_set_cpus() - says which CPUs the workers run on
+ * @ca: the device
+ * @mask: these, one worker on each; NULL to leave it to the scheduler. Fragments under way end
+ *	where they are
+ *
+ * Context: Task; one caller at a time.
+ */
+void ca_dispatch_set_cpus(struct ca_device *ca, const struct cpumask *mask)
+{
+	unsigned int count = 0;
+	int cpu;
+
+	spin_lock_irq(&ca->todo_lock);
+	for_each_cpu(cpu, mask ?: cpu_online_mask)
+		ca->workers[count++].cpu = mask ? cpu : -1;
+	ca->worker_count = count;
+	ca->pinned = mask;
+	spin_unlock_irq(&ca->todo_lock);
+}
+
+/**
+ * ca_dispatch_emit_cpus() - writes which CPUs the workers are bound to
+ * @ca: the device
+ * @result: where to
+ * @maxlen: bytes there
+ *
+ * Return: bytes written.
+ */
+unsigned int ca_dispatch_emit_cpus(const struct ca_device *ca, char *result, unsigned int maxlen)
+{
+	unsigned int count = READ_ONCE(ca->worker_count);
+	unsigned int sz = 0;
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		int cpu = READ_ONCE(ca->workers[i].cpu);
+
+		if (cpu < 0) {
+			DMEMIT("any");
+			break;
+		}
+		DMEMIT("%s%d", i ? "," : "", cpu);
+	}
+	return sz;
 }
 
 /**
@@ -72,17 +563,6 @@ void ca_dispatch_exit(struct ca_device *ca)
 void ca_queue_cutter(struct dm_crypt_io *base)
 {
 	queue_work(base->ca->cut_wq, &base->cut_work);
-}
-
-/**
- * ca_queue_fragment() - lets a worker go on with a fragment, from its state
- * @io: the fragment; the worker has it from here on
- *
- * Context: Any.
- */
-void ca_queue_fragment(struct dm_crypt_io *io)
-{
-	queue_work(io->ca->io_wq, &io->work);
 }
 
 /**

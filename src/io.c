@@ -2,11 +2,15 @@
 /*
  * Base bios and their fragments, from map to bio_endio.
  *
- *	a write:	cut -> convert into bounce pages -> write the clone -> end
+ *	a write:	cut -> convert into bounce pages -> write these -> end
  *	a read:		read into the base bio -> cut -> convert in place -> end
  *
  * If the IV generator or an authenticated cipher asks for it, a write is copied into its bounce
  * pages and converted there.
+ *
+ * A read, and a write that is small enough to be one fragment, need no clone: the base bio itself
+ * goes to the device below, with a completion and, if a write, a list of pages of ours in it
+ * meanwhile. With metadata there is a clone always, since that is what it is attached to.
  *
  * The base io is the first fragment. Its reference count holds the base bio: one for the cutter,
  * one for each fragment in flight. Who drops the last reference ends the base bio with the first
@@ -14,34 +18,28 @@
  *
  * Waiting. A write's fragment needs, in this order: the base bio's page for metadata (on a device
  * that has it), its object (but for the base io), a clone bio (and there a payload for metadata,
- * from the allocator), at least one bounce page. The cutter sleeps for one of these only on
- * cut_wq, and only while it holds nothing that comes later. What it waits for is held by fragments
- * that have all they need, or by cutters that wait for something later in the order; a fragment
- * that has all it needs ends on its own. More pages than one are taken only if they are at hand:
- * the fragment is trimmed to what it got; one write at a time that must not be cut waits for all of
- * its pages (see pages.c). Below map nothing sleeps, since bios submitted there wait on
- * current->bio_list for map to return: at the first miss the rest goes to cut_wq.
+ * from the allocator), at least one bounce page. A base bio that goes below itself needs pages
+ * only. The cutter sleeps for one of these only on cut_wq, and only while it holds nothing that
+ * comes later. What it waits for is held by fragments that have all they need, or by cutters that
+ * wait for something later in the order; a fragment that has all it needs ends on its own. More
+ * pages than one are taken only if they are at hand: the fragment is trimmed to what it got; one
+ * write at a time that must not be cut waits for all of its pages (see pages.c). Below map nothing
+ * sleeps, since bios submitted there wait on current->bio_list for map to return: at the first miss
+ * the rest goes to cut_wq.
  */
 #include "dm-crypt-async.h"
 
 #include <linux/completion.h>
 #include <linux/highmem.h>
 #include <linux/moduleparam.h>
+#include <linux/sched/clock.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-
-/* A read's fragments, the base io included. */
-#define MAX_READ_PARTS	16
-
-static unsigned int fragment_kib = 128;
-module_param(fragment_kib, uint, 0644);
-MODULE_PARM_DESC(fragment_kib, "Most that a fragment of a new device converts, in KiB, 4 to 1024");
 
 static unsigned int pool_reserve = 16;
 module_param(pool_reserve, uint, 0644);
 MODULE_PARM_DESC(pool_reserve, "Fragments and clones that a new device has in reserve, at least 1");
 
-#ifdef CA_DEBUG
 /* The legal moves: from the row's state to any state in its mask. */
 static const unsigned int moves[CA_STATES] = {
 	[CA_NEW]	= BIT(CA_READING) | BIT(CA_CUT),
@@ -55,21 +53,17 @@ static const unsigned int moves[CA_STATES] = {
 	[CA_ENDED]	= BIT(CA_CHECKING),
 	[CA_CHECKING]	= BIT(CA_CONVERTING),
 };
-#endif
 
 /**
- * ca_io_move() - brings a fragment into its next state
+ * ca_io_check_move() - reports a move that is not in the list
  * @io: the fragment, owned by the caller
- * @to: the state; a move that is not in the list is a bug, which DEBUG=y reports
+ * @to: where it goes
  *
  * Context: Any.
  */
-void ca_io_move(struct dm_crypt_io *io, enum ca_state to)
+void ca_io_check_move(const struct dm_crypt_io *io, enum ca_state to)
 {
-#ifdef CA_DEBUG
 	WARN_ONCE(!(moves[io->state] & BIT(to)), "fragment moves from %d to %d\n", io->state, to);
-#endif
-	io->state = to;
 }
 
 static unsigned int io_size(const struct ca_device *ca)
@@ -80,9 +74,12 @@ static unsigned int io_size(const struct ca_device *ca)
 
 /* ---------------------------------------------------------------- references and ends */
 
+static void cutter_work(struct work_struct *work);
+
 static void hand_to_cutter(struct dm_crypt_io *base)
 {
 	atomic_inc(&base->ca->cutters);
+	INIT_WORK(&base->cut_work, cutter_work);
 	ca_queue_cutter(base);
 }
 
@@ -93,25 +90,57 @@ static void check_again(struct dm_crypt_io *base)
 	base->status = BLK_STS_OK;
 	atomic_set(&base->refs, 1);
 	ca_io_move(base, CA_CHECKING);
+	INIT_WORK(&base->cut_work, cutter_work);
 	ca_queue_cutter(base);
+}
+
+/* Has the base bio itself, which is the lower device's already, go below; undone by end_base(). */
+static void hook(struct dm_crypt_io *base, bio_end_io_t *end)
+{
+	struct bio *bio = base->base_bio;
+
+	base->end_io = bio->bi_end_io;
+	base->private = bio->bi_private;
+	base->vecs = bio->bi_io_vec;
+	bio->bi_end_io = end;
+	bio->bi_private = base;
+	bio_clear_polled(bio);
+	bio->bi_iter.bi_sector = base->ca->start + base->sector;
+}
+
+/* The end of a base bio, and of its base io. */
+static void end_base(struct dm_crypt_io *base)
+{
+	struct bio *bio = base->base_bio;
+
+	if (base->status)
+		ca_count(base->ca, CA_STAT_ERRORS);
+	ca_leave(base);
+	bio->bi_status = base->status;
+	if (!base->end_io) {
+		bio_endio(bio);
+		return;
+	}
+	/* bio_endio() has been there already: the rest is what whoever made this bio does. */
+	bio->bi_io_vec = base->vecs;
+	bio->bi_private = base->private;
+	bio->bi_end_io = base->end_io;
+	bio->bi_end_io(bio);
 }
 
 /* Drops a reference on the base. Nobody touches the base io after its last one. */
 static void put_base(struct dm_crypt_io *base)
 {
-	struct bio *bio = base->base_bio;
-
-	if (!atomic_dec_and_test(&base->refs))
+	/* Who holds the only one need not tell anybody; the others' decrements came before. */
+	if (atomic_read_acquire(&base->refs) != 1 && !atomic_dec_and_test(&base->refs))
 		return;
 	if (base->mismatch && !base->checks_again) {
 		check_again(base);
 		return;
 	}
-	ca_meta_put(base);
-	if (base->status)
-		ca_count(base->ca, CA_STAT_ERRORS);
-	bio->bi_status = base->status;
-	bio_endio(bio);
+	if (base->meta)
+		ca_meta_put(base);
+	end_base(base);
 }
 
 /* The fragment owns nothing any more but its reference on the base, which goes now. */
@@ -127,27 +156,41 @@ static void end_fragment(struct dm_crypt_io *io, blk_status_t status)
 	put_base(base);
 }
 
-static void put_write_clone(struct dm_crypt_io *io, bool clear)
+/* Gives back what a write fragment goes below with. */
+static void put_write(struct dm_crypt_io *io, bool clear)
 {
-	ca_pages_free(io->ca, io->clone, clear);
-	bio_put(io->clone);
+	ca_pages_free(io->ca, &io->bounce, clear);
+	if (io->clone)
+		bio_put(io->clone);
 	io->clone = NULL;
 }
 
-static void finish_write(struct bio *clone)
+static void finish_write(struct bio *bio)
 {
-	struct dm_crypt_io *io = clone->bi_private;
-	blk_status_t status = clone->bi_status;
+	struct dm_crypt_io *io = bio->bi_private;
+	blk_status_t status = bio->bi_status;
 
-	put_write_clone(io, false);
+	put_write(io, false);
 	end_fragment(io, status);
 }
 
 /* A converted fragment that is not to be written ends here. */
 static void drop_write(struct dm_crypt_io *io)
 {
-	put_write_clone(io, false);
+	put_write(io, false);
 	end_fragment(io, BLK_STS_IOERR);
+}
+
+/* The base bio goes below with the ciphertext in place of the writer's memory. */
+static void submit_base(struct dm_crypt_io *base)
+{
+	struct bio *bio = base->base_bio;
+
+	hook(base, finish_write);
+	bio->bi_io_vec = base->bounce.vecs;
+	bio->bi_iter = (struct bvec_iter) {
+		.bi_sector = bio->bi_iter.bi_sector, .bi_size = base->bounce.bytes };
+	dm_submit_bio_remap(bio, NULL);
 }
 
 /*
@@ -158,7 +201,12 @@ static void submit_write(struct dm_crypt_io *io)
 {
 	struct dm_crypt_io *base = ca_base(io);
 
-	if (ca_meta_attach(io->ca, io->clone, ca_meta_of(base, io->sector))) {
+	if (!io->clone) {
+		ca_io_move(io, CA_WRITING);
+		submit_base(io);
+		return;
+	}
+	if (base->meta && ca_meta_attach(io->ca, io->clone, ca_meta_of(base, io->sector))) {
 		drop_write(io);
 		return;
 	}
@@ -265,16 +313,16 @@ static void finish_conversion(struct dm_crypt_io *io, bool in_task)
 	if (io->waiter) {
 		complete(io->waiter);
 	} else if (io->ctx.error) {
-		if (io->clone && io->ca->in_order)
+		if (io->bounce.count && io->ca->in_order)
 			leave_order(io);
-		if (io->clone)
-			put_write_clone(io, true);
+		if (io->bounce.count)
+			put_write(io, true);
 		/* A driver may answer anything: only a read can be read again. */
 		if (io->ctx.error == -EBADMSG && io->ca->cipher.aead &&
 		    bio_data_dir(io->base_bio) == READ)
 			WRITE_ONCE(ca_base(io)->mismatch, true);
 		end_fragment(io, BLK_STS_IOERR);
-	} else if (!io->clone) {
+	} else if (!io->bounce.count) {
 		end_fragment(io, BLK_STS_OK);
 	} else {
 		ca_io_move(io, CA_CONVERTED);
@@ -296,16 +344,13 @@ void ca_io_converted(struct dm_crypt_io *io)
 	finish_conversion(io, false);
 }
 
-static void start_conversion(struct dm_crypt_io *io, bool may_sleep)
+static void start_conversion(struct dm_crypt_io *io, enum ca_caller caller)
 {
-	if (ca_convert(io, may_sleep))
-		finish_conversion(io, true);
+	if (ca_convert(io, caller))
+		finish_conversion(io, caller != CA_FROM_SOFTIRQ);
 }
 
 /* ---------------------------------------------------------------------------- cutting */
-
-static void fragment_work(struct work_struct *work);
-static void cutter_work(struct work_struct *work);
 
 static void init_io(struct dm_crypt_io *io, struct ca_device *ca, struct dm_crypt_io *base,
 		    struct bio *base_bio)
@@ -314,54 +359,56 @@ static void init_io(struct dm_crypt_io *io, struct ca_device *ca, struct dm_cryp
 	io->base_io = base;
 	io->base_bio = base_bio;
 	io->clone = NULL;
+	io->bounce.count = 0;
+	io->bounce.bytes = 0;
 	io->waiter = NULL;
 	io->state = CA_NEW;
 	io->is_watched = false;
-	INIT_WORK(&io->work, fragment_work);
+	io->sleeps = false;
 }
 
-/* Copies as much as @to has room for. */
-static void copy_data(struct bio *to, struct bvec_iter to_at, struct bio *from,
-		      struct bvec_iter from_at)
+/* Copies as much as @to_at has left. */
+static void copy_data(const struct bio_vec *to, struct bvec_iter to_at,
+		      const struct bio_vec *from, struct bvec_iter from_at)
 {
 	while (to_at.bi_size) {
-		struct bio_vec out = bio_iter_iovec(to, to_at);
-		struct bio_vec in = bio_iter_iovec(from, from_at);
+		struct bio_vec out = bvec_iter_bvec(to, to_at);
+		struct bio_vec in = bvec_iter_bvec(from, from_at);
 		unsigned int bytes = min(out.bv_len, in.bv_len);
 
 		memcpy_page(out.bv_page, out.bv_offset, in.bv_page, in.bv_offset, bytes);
-		bio_advance_iter_single(to, &to_at, bytes);
-		bio_advance_iter_single(from, &from_at, bytes);
+		bvec_iter_advance_single(to, &to_at, bytes);
+		bvec_iter_advance_single(from, &from_at, bytes);
 	}
 }
 
 /*
- * Cuts @bytes off the rest of the base bio. The fragment holds the base from here on. @out_bio is
- * where the result goes: the fragment's clone, or the base bio itself.
+ * Cuts @bytes off the rest of the base bio; they are converted into the fragment's bounce pages if
+ * it has any, else in place. The fragment takes over a reference on the base.
  */
-static void take_part(struct dm_crypt_io *io, unsigned int bytes, struct bio *out_bio)
+static void take_part(struct dm_crypt_io *io, unsigned int bytes)
 {
 	struct dm_crypt_io *base = ca_base(io);
-	struct bvec_iter part = base->rest;
-	u8 *meta = ca_meta_of(base, base->rest_sector);
-	struct bio *in_bio = base->base_bio;
+	const struct bio_vec *from = base->base_bio->bi_io_vec;
+	const struct bio_vec *to = io->bounce.count ? io->bounce.vecs : from;
+	u8 *meta = base->meta ? ca_meta_of(base, base->rest_sector) : NULL;
+	const struct bvec_iter start = { .bi_size = bytes };
 
-	part.bi_size = bytes;
 	io->sector = base->rest_sector;
 	io->bytes = bytes;
-	atomic_inc(&base->refs);
-	if (out_bio == in_bio) {
-		ca_convert_init(io, in_bio, part, in_bio, part, meta);
-	} else if (io->ca->cipher.in_place) {
-		copy_data(out_bio, out_bio->bi_iter, in_bio, part);
-		ca_convert_init(io, out_bio, out_bio->bi_iter, out_bio, out_bio->bi_iter, meta);
+	if (to != from && io->ca->cipher.in_place) {
+		copy_data(to, start, from, base->rest);
+		io->sleeps = true;	/* what fails half way cannot be tried again */
+		ca_convert_init(io, bytes, to, &start, to, meta);
 	} else {
-		ca_convert_init(io, in_bio, part, out_bio, out_bio->bi_iter, meta);
+		ca_convert_init(io, bytes, from, &base->rest, to, meta);
 	}
-	bio_advance_iter(base->base_bio, &base->rest, bytes);
+	if (bytes == base->rest.bi_size)
+		base->rest.bi_size = 0;
+	else
+		bvec_iter_advance(base->base_bio->bi_io_vec, &base->rest, bytes);
 	base->rest_sector += bytes >> SECTOR_SHIFT;
 	ca_io_move(io, CA_CUT);
-	ca_count(io->ca, CA_STAT_FRAGMENTS);
 }
 
 static struct dm_crypt_io *alloc_fragment(struct dm_crypt_io *base, gfp_t gfp)
@@ -397,154 +444,227 @@ static struct bio *alloc_part(struct dm_crypt_io *base, sector_t sector, unsigne
 	return clone;
 }
 
+/* Whether all of the base bio can be one fragment that goes below without a clone. */
+static bool is_one_fragment(const struct dm_crypt_io *base, unsigned int bytes)
+{
+	return !base->started && bytes == base->rest.bi_size &&
+	       bytes <= CA_OWN_PAGES * PAGE_SIZE && !base->ca->meta_size;
+}
+
+/* Return: whether the base io now has all of the base bio, and its pages. */
+static bool take_all(struct dm_crypt_io *base)
+{
+	base->bounce.vecs = base->own_pages;
+	if (!ca_pages_fill_all(base->ca, &base->bounce, base->rest.bi_size, false))
+		return false;
+	/* Now: it also puts down whose cgroup this is for, which a worker could not. */
+	bio_set_dev(base->base_bio, base->ca->dev->bdev);
+	base->started = true;
+	take_part(base, base->rest.bi_size);
+	return true;
+}
+
+/* Return: a clone with pages for as much of @wanted as there are, NULL if something is missing. */
+static struct bio *make_write_clone(struct dm_crypt_io *io, unsigned int wanted, bool whole,
+				    bool may_wait)
+{
+	gfp_t gfp = may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
+	struct dm_crypt_io *base = ca_base(io);
+	struct ca_device *ca = io->ca;
+	struct bio *clone;
+
+	clone = alloc_part(base, base->rest_sector, wanted, gfp);
+	if (!clone)
+		return NULL;
+	io->bounce.vecs = clone->bi_io_vec;
+	if (!ca_meta_reserve(ca, clone, gfp) ||
+	    !(whole ? ca_pages_fill_all(ca, &io->bounce, wanted, may_wait) :
+		      ca_pages_fill(ca, &io->bounce, wanted, may_wait))) {
+		bio_put(clone);
+		return NULL;
+	}
+	clone->bi_vcnt = io->bounce.count;
+	clone->bi_iter.bi_size = io->bounce.bytes;
+	clone->bi_end_io = finish_write;
+	clone->bi_private = io;
+	return clone;
+}
+
 /*
  * Return: the next fragment of a write, with all it needs to come to its end; or NULL if
- * @may_wait is false.
+ * @may_wait is false. The last one takes over the cutter's part in the base.
  */
 static struct dm_crypt_io *cut_write_fragment(struct dm_crypt_io *base, bool may_wait)
 {
-	struct ca_device *ca = base->ca;
 	gfp_t gfp = may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
 	const bool whole = base->base_bio->bi_opf & REQ_ATOMIC;
-	unsigned int wanted = whole ? base->rest.bi_size :
-				      min(base->rest.bi_size, ca->fragment_bytes);
+	unsigned int rest = base->rest.bi_size;
+	unsigned int wanted = whole ? rest : min(rest, base->part);
+	struct ca_device *ca = base->ca;
 	struct dm_crypt_io *io = base;
-	struct bio *clone;
 
+	if (is_one_fragment(base, wanted) && take_all(base))
+		return base;
 	if (!ca_meta_get(base, gfp))
 		return NULL;
 	if (base->started)
 		io = alloc_fragment(base, gfp);
 	if (!io)
 		return NULL;
-	clone = alloc_part(base, base->rest_sector, wanted, gfp);
-	if (!clone)
-		goto free_fragment;
-	if (!ca_meta_reserve(ca, clone, gfp))
-		goto put_clone;
-	if (!(whole ? ca_pages_fill_all(ca, clone, wanted, may_wait) :
-		      ca_pages_fill(ca, clone, wanted, may_wait)))
-		goto put_clone;
-	if (clone->bi_iter.bi_size < wanted)
+	io->clone = make_write_clone(io, wanted, whole, may_wait);
+	if (!io->clone) {
+		if (io != base)
+			mempool_free(io, &ca->fragments);
+		return NULL;
+	}
+	if (io->bounce.bytes < wanted)
 		ca_count(ca, CA_STAT_TRIMMED);
-
-	clone->bi_end_io = finish_write;
-	clone->bi_private = io;
-	io->clone = clone;
 	base->started = true;
-	take_part(io, clone->bi_iter.bi_size, clone);
-	if (ca->in_order)
-		enter_order(io);
+	if (io->bounce.bytes < rest)
+		atomic_inc(&base->refs);
+	take_part(io, io->bounce.bytes);
 	return io;
+}
 
-put_clone:
-	bio_put(clone);
-free_fragment:
-	if (io != base)
-		mempool_free(io, &ca->fragments);
-	return NULL;
+/* Converts a fragment here, or hands it on. */
+static __always_inline void place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
+{
+	if (ca_place(io, caller, more) == CA_INLINE) {
+		ca_count(io->ca, CA_STAT_INLINE);
+		start_conversion(io, caller);
+	} else {
+		ca_count(io->ca, CA_STAT_QUEUED);
+		ca_queue_fragment(io);
+	}
 }
 
 /*
- * Return: whether all of the base bio has been cut, which ends the cutter and its part in the base.
+ * Return: whether all of the base bio has been cut, which ends the cutter. Then nothing of it may
+ * be touched any more.
  */
 static bool cut_write(struct dm_crypt_io *base, enum ca_caller caller)
 {
-	const bool may_wait = caller == CA_FROM_CUTTER;
-	struct ca_device *ca = base->ca;
+	bool more;
 
-	while (base->rest.bi_size) {
-		struct dm_crypt_io *io = cut_write_fragment(base, may_wait);
-		struct ca_choice choice = { .caller = caller };
+	do {
+		struct dm_crypt_io *io = cut_write_fragment(base, caller == CA_FROM_SLEEPER);
 
 		if (!io)
 			return false;
-		choice.bytes = io->ctx.at.in.bi_size;
-		choice.last = !base->rest.bi_size;
-		choice.worker_only = ca->cipher.in_place || ca->in_order;
-		if (ca_choose(&choice) == CA_INLINE) {
-			ca_count(ca, CA_STAT_INLINE);
-			start_conversion(io, may_wait);
-		} else {
-			ca_count(ca, CA_STAT_QUEUED);
-			ca_queue_fragment(io);
-		}
-	}
-	put_base(base);
+		more = base->rest.bi_size;
+		if (base->ca->in_order)
+			enter_order(io);
+		place(io, caller, more);
+	} while (more);
 	return true;
 }
 
 /*
- * The data of a read is there: cuts it, hands out all but the first part, and converts that one.
- * Does not wait for fragments; with fewer of them at hand the first part is larger.
+ * The data of a read is there: cuts it, and converts what it does not hand on. Does not wait for
+ * fragments: what there is none for goes with the base io, the last.
  */
-static void cut_read(struct dm_crypt_io *base)
+static void cut_read(struct dm_crypt_io *base, enum ca_caller caller)
 {
-	struct dm_crypt_io *more[MAX_READ_PARTS - 1];
-	struct ca_device *ca = base->ca;
-	unsigned int total = base->rest.bi_size;
-	unsigned int part = max(ca->fragment_bytes,
-				round_up(total / MAX_READ_PARTS + 1, CA_MAX_UNIT));
-	unsigned int wanted = (total - 1) / part;
-	unsigned int got = 0;
-	unsigned int i;
+	while (base->rest.bi_size > base->part) {
+		struct dm_crypt_io *io = alloc_fragment(base, GFP_NOWAIT | __GFP_NOWARN);
 
-	while (got < wanted) {
-		more[got] = alloc_fragment(base, GFP_NOWAIT | __GFP_NOWARN);
-		if (!more[got])
+		if (!io)
 			break;
-		got++;
+		atomic_inc(&base->refs);
+		take_part(io, base->part);
+		place(io, caller, true);
 	}
-
-	take_part(base, got ? (wanted - got + 1) * part : total, base->base_bio);
-	for (i = 0; i < got; i++) {
-		take_part(more[i], min(base->rest.bi_size, part), base->base_bio);
-		ca_count(ca, CA_STAT_QUEUED);
-		ca_queue_fragment(more[i]);
-	}
-	ca_count(ca, CA_STAT_INLINE);
-	start_conversion(base, true);
-	put_base(base);
+	take_part(base, base->rest.bi_size);
+	place(base, caller, false);
 }
 
 /* ---------------------------------------------------------------------------- reading */
 
-static void finish_read(struct bio *clone)
+/* Goes on with a read in an interrupt, within bounds of size and time. */
+static void cut_read_in_softirq(struct dm_crypt_io *base)
+{
+	u64 since = local_clock();
+
+	if (ca_place_read(base, CA_FROM_SOFTIRQ, since) == CA_QUEUE) {
+		ca_count(base->ca, CA_STAT_DEFERRED);
+		ca_queue_fragment(base);
+		return;
+	}
+	cut_read(base, CA_FROM_SOFTIRQ);
+	ca_spend(since);
+}
+
+/* The ciphertext is there, or an error. */
+static void finish_read(struct dm_crypt_io *base, blk_status_t status)
+{
+	enum ca_caller caller = ca_caller(base);
+
+	if (status) {
+		end_fragment(base, status);
+		return;
+	}
+	ca_io_move(base, CA_READ);
+	if (caller == CA_FROM_SUBMITTER)
+		cut_read(base, caller);
+	else if (caller == CA_FROM_SOFTIRQ)
+		cut_read_in_softirq(base);
+	else
+		ca_queue_softirq(base);
+}
+
+static void finish_base_read(struct bio *bio)
+{
+	finish_read(bio->bi_private, bio->bi_status);
+}
+
+static void finish_cloned_read(struct bio *clone)
 {
 	struct dm_crypt_io *base = clone->bi_private;
 	blk_status_t status = clone->bi_status;
 
 	bio_put(clone);
-	if (status) {
-		end_fragment(base, status);
-	} else {
-		ca_io_move(base, CA_READ);
-		ca_queue_fragment(base);
+	finish_read(base, status);
+}
+
+/* Return: the clone for a read with metadata, NULL if @gfp does not allow to wait for it. */
+static struct bio *make_read_clone(struct dm_crypt_io *base, gfp_t gfp)
+{
+	struct ca_device *ca = base->ca;
+	struct bio *clone;
+
+	if (!ca_meta_get(base, gfp))
+		return NULL;
+	clone = bio_alloc_clone(ca->dev->bdev, base->base_bio, gfp, &ca->bios);
+	if (!clone)
+		return NULL;
+	if (!ca_meta_reserve(ca, clone, gfp)) {
+		bio_put(clone);
+		return NULL;
 	}
+	clone->bi_iter.bi_sector = ca->start + base->sector;
+	clone->bi_private = base;
+	clone->bi_end_io = finish_cloned_read;
+	bio_clear_polled(clone);
+	return clone;
 }
 
 /* Return: whether the read is under way; false only if the caller may not wait. */
 static bool start_read(struct dm_crypt_io *base, bool may_wait)
 {
-	gfp_t gfp = may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
-	struct ca_device *ca = base->ca;
 	struct bio *clone;
 
-	if (!ca_meta_get(base, gfp))
-		return false;
-	clone = bio_alloc_clone(ca->dev->bdev, base->base_bio, gfp, &ca->bios);
+	if (!base->ca->meta_size) {
+		bio_set_dev(base->base_bio, base->ca->dev->bdev);
+		hook(base, finish_base_read);
+		ca_io_move(base, CA_READING);
+		dm_submit_bio_remap(base->base_bio, NULL);
+		return true;
+	}
+	clone = make_read_clone(base, may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN);
 	if (!clone)
 		return false;
-	clone->bi_iter.bi_sector = ca->start + base->rest_sector;
-	if (!ca_meta_reserve(ca, clone, gfp)) {
-		bio_put(clone);
-		return false;
-	}
-	clone->bi_private = base;
-	clone->bi_end_io = finish_read;
-	bio_clear_polled(clone);
 	ca_io_move(base, CA_READING);
-	if (ca_meta_attach(ca, clone, base->meta)) {
+	if (ca_meta_attach(base->ca, clone, base->meta)) {
 		bio_put(clone);
 		end_fragment(base, BLK_STS_IOERR);
 	} else {
@@ -568,8 +688,8 @@ static int read_privately(struct dm_crypt_io *base, struct bio *bio)
 		return err;
 
 	base->waiter = &done;
-	ca_convert_init(base, bio, at, bio, at, meta);
-	if (ca_convert(base, true))
+	ca_convert_init(base, at.bi_size, bio->bi_io_vec, &at, bio->bi_io_vec, meta);
+	if (ca_convert(base, CA_FROM_SLEEPER))
 		ca_unwatch(base);
 	else
 		wait_for_completion(&done);
@@ -581,20 +701,24 @@ static int read_privately(struct dm_crypt_io *base, struct bio *bio)
 static int check_unit(struct dm_crypt_io *base, struct bvec_iter *at)
 {
 	struct ca_device *ca = base->ca;
+	struct ca_bounce bounce = { };
 	struct bvec_iter part = *at;
 	struct bio *bio;
 	int err;
 
 	bio = alloc_part(base, base->sector, ca->unit_size, GFP_NOIO);
 	ca_meta_reserve(ca, bio, GFP_NOIO);
-	ca_pages_fill(ca, bio, ca->unit_size, true);
+	bounce.vecs = bio->bi_io_vec;
+	ca_pages_fill(ca, &bounce, ca->unit_size, true);
+	bio->bi_vcnt = bounce.count;
+	bio->bi_iter.bi_size = bounce.bytes;
 	err = read_privately(base, bio);
 	if (!err) {
 		part.bi_size = ca->unit_size;
-		copy_data(base->base_bio, part, bio, (struct bvec_iter){
-			  .bi_size = ca->unit_size });
+		copy_data(base->base_bio->bi_io_vec, part, bounce.vecs,
+			  (struct bvec_iter){ .bi_size = ca->unit_size });
 	}
-	ca_pages_free(ca, bio, true);
+	ca_pages_free(ca, &bounce, true);
 	bio_put(bio);
 	bio_advance_iter(base->base_bio, at, ca->unit_size);
 	return err;
@@ -622,21 +746,25 @@ static void check_units(struct dm_crypt_io *base)
 
 /* ---------------------------------------------------------------------------- workers */
 
-/* Crypto drivers may allocate; reclaim must not come back to this device for that. */
-static void fragment_work(struct work_struct *work)
+/**
+ * ca_io_run() - goes on with a fragment, from its state
+ * @io: the fragment
+ * @caller: CA_FROM_WORKER or CA_FROM_SLEEPER; for a read that has completed CA_FROM_SOFTIRQ, too
+ */
+void ca_io_run(struct dm_crypt_io *io, enum ca_caller caller)
 {
-	struct dm_crypt_io *io = container_of(work, struct dm_crypt_io, work);
-	unsigned int noio = memalloc_noio_save();
-
 	switch (io->state) {
 	case CA_READ:
-		cut_read(io);
+		if (caller == CA_FROM_SOFTIRQ)
+			cut_read_in_softirq(io);
+		else
+			cut_read(io, caller);
 		break;
 	case CA_PARKING:
 		ca_count(io->ca, CA_STAT_RESUMED);
 		fallthrough;
 	case CA_CUT:
-		start_conversion(io, true);
+		start_conversion(io, caller);
 		break;
 	case CA_CONVERTED:
 		start_write(io);
@@ -644,9 +772,9 @@ static void fragment_work(struct work_struct *work)
 	default:
 		WARN_ONCE(1, "no work for a fragment in state %d\n", io->state);
 	}
-	memalloc_noio_restore(noio);
 }
 
+/* Crypto drivers may allocate; reclaim must not come back to this device for that. */
 static void cutter_work(struct work_struct *work)
 {
 	struct dm_crypt_io *base = container_of(work, struct dm_crypt_io, cut_work);
@@ -661,7 +789,7 @@ static void cutter_work(struct work_struct *work)
 	if (bio_data_dir(base->base_bio) == READ)
 		start_read(base, true);
 	else
-		cut_write(base, CA_FROM_CUTTER);
+		cut_write(base, CA_FROM_SLEEPER);
 	atomic_dec(&ca->cutters);
 	memalloc_noio_restore(noio);
 }
@@ -683,9 +811,11 @@ void ca_io_map(struct ca_device *ca, struct bio *bio)
 	if (ca->most_sectors && bio_sectors(bio) > ca->most_sectors)
 		dm_accept_partial_bio(bio, ca->most_sectors);
 	init_io(base, ca, NULL, bio);
-	INIT_WORK(&base->cut_work, cutter_work);
 	base->rest = bio->bi_iter;
 	base->rest_sector = dm_target_offset(ca->ti, bio->bi_iter.bi_sector);
+	base->sector = base->rest_sector;
+	base->bytes = bio->bi_iter.bi_size;
+	base->end_io = NULL;
 	base->meta = NULL;
 	base->started = false;
 	base->mismatch = false;
@@ -693,6 +823,7 @@ void ca_io_map(struct ca_device *ca, struct bio *bio)
 	base->accounted = 0;
 	atomic_set(&base->refs, 1);
 	base->status = BLK_STS_OK;
+	ca_enter(base);
 	/* For a worker that reads again. */
 	if (ca->meta_size)
 		bio_associate_blkg(bio);
@@ -723,7 +854,6 @@ int ca_io_init(struct ca_device *ca)
 	unsigned int reserve = clamp(pool_reserve, 1U, 1U << 16);
 	int err;
 
-	ca->fragment_bytes = rounddown_pow_of_two(clamp(fragment_kib, 4U, 1024U)) * 1024;
 	ca->ti->per_io_data_size = io_size(ca);
 	atomic_set(&ca->cutters, 0);
 	spin_lock_init(&ca->order_lock);

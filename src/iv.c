@@ -66,10 +66,9 @@ static int generate_plain(const struct ca_device *ca, struct ca_unit *unit)
 }
 
 /* The sector, little-endian. */
-static int generate_plain64(const struct ca_device *ca, struct ca_unit *unit)
+int ca_iv_generate_plain64(const struct ca_device *ca, struct ca_unit *unit)
 {
-	memset(unit->iv, 0, ca->cipher.iv_size);
-	put_unaligned_le64(unit->sector, unit->iv);
+	ca_iv_put_plain64(ca, unit->iv, unit->sector);
 	return 0;
 }
 
@@ -126,10 +125,10 @@ static int generate_random(const struct ca_device *ca, struct ca_unit *unit)
 static const struct ca_iv_ops iv_none = STATELESS("", ca_iv_init_nothing, generate_none);
 static const struct ca_iv_ops iv_plain = STATELESS("plain", ca_iv_init_nothing, generate_plain);
 static const struct ca_iv_ops iv_plain64 =
-	STATELESS("plain64", ca_iv_init_nothing, generate_plain64);
+	STATELESS("plain64", ca_iv_init_nothing, ca_iv_generate_plain64);
 static const struct ca_iv_ops iv_plain64be =
 	STATELESS("plain64be", ca_iv_init_nothing, generate_plain64be);
-static const struct ca_iv_ops iv_essiv = STATELESS("essiv", init_essiv, generate_plain64);
+static const struct ca_iv_ops iv_essiv = STATELESS("essiv", init_essiv, ca_iv_generate_plain64);
 static const struct ca_iv_ops iv_benbi = STATELESS("benbi", init_benbi, generate_benbi);
 static const struct ca_iv_ops iv_null = STATELESS("null", ca_iv_init_nothing, generate_null);
 static const struct ca_iv_ops iv_random = STATELESS("random", init_random, generate_random);

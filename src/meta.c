@@ -98,14 +98,13 @@ bool ca_meta_get(struct dm_crypt_io *base, gfp_t gfp)
 
 /**
  * ca_meta_put() - takes it back
- * @base: the base io
+ * @base: the base io, which has one
  *
  * Context: Any.
  */
 void ca_meta_put(struct dm_crypt_io *base)
 {
-	if (base->meta)
-		mempool_free(virt_to_page(base->meta), &base->ca->metas);
+	mempool_free(virt_to_page(base->meta), &base->ca->metas);
 	base->meta = NULL;
 }
 
@@ -114,15 +113,13 @@ void ca_meta_put(struct dm_crypt_io *base)
  * @base: the base io
  * @sector: where the part begins, relative to the target
  *
- * Return: NULL on a device without metadata.
+ * Return: a pointer into the base io's page, which it has.
  */
 u8 *ca_meta_of(const struct dm_crypt_io *base, sector_t sector)
 {
 	const struct ca_device *ca = base->ca;
 	sector_t first = dm_target_offset(ca->ti, base->base_bio->bi_iter.bi_sector);
 
-	if (!base->meta)
-		return NULL;
 	return base->meta + ((sector - first) >> ca->unit_shift) * ca->meta_size;
 }
 

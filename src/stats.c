@@ -5,9 +5,9 @@
 static const char * const ca_stat_names[CA_STAT_COUNT] = {
 	[CA_STAT_READS]		= "reads",
 	[CA_STAT_WRITES]	= "writes",
-	[CA_STAT_FRAGMENTS]	= "fragments",
 	[CA_STAT_INLINE]	= "inline",
 	[CA_STAT_QUEUED]	= "queued",
+	[CA_STAT_DEFERRED]	= "deferred",
 	[CA_STAT_PARKED]	= "parked",
 	[CA_STAT_RESUMED]	= "resumed",
 	[CA_STAT_TRIMMED]	= "trimmed",
@@ -48,9 +48,11 @@ unsigned int ca_stats_emit(const struct ca_device *ca, char *result, unsigned in
 	unsigned int sz = 0;
 	int i;
 
-	DMEMIT("driver=%s", ca_cipher_driver(&ca->cipher));
+	DMEMIT("driver=%s fragments=%llu", ca_cipher_driver(&ca->cipher),
+	       ca_stats_sum(ca, CA_STAT_INLINE) + ca_stats_sum(ca, CA_STAT_QUEUED));
 	for (i = 0; i < CA_STAT_COUNT; i++)
 		DMEMIT(" %s=%llu", ca_stat_names[i], ca_stats_sum(ca, i));
-	DMEMIT(" pages=%d", atomic_read(&ca->pages_used));
+	DMEMIT(" pages=%d cached=%u", atomic_read(&ca->pages_held), ca_pages_cached(ca));
+	sz += ca_tune_emit(ca, result + sz, maxlen - sz);
 	return sz;
 }

@@ -96,18 +96,16 @@ void ca_watch(struct dm_crypt_io *io)
 }
 
 /**
- * ca_unwatch() - the fragment's requests are all answered
+ * ca_watch_no_more() - the requests of a fragment that is watched are all answered
  * @io: the fragment, owned by the caller
  *
  * Context: Any.
  */
-void ca_unwatch(struct dm_crypt_io *io)
+void ca_watch_no_more(struct dm_crypt_io *io)
 {
 	struct ca_device *ca = io->ca;
 	unsigned long flags;
 
-	if (!io->is_watched)
-		return;
 	spin_lock_irqsave(&ca->watch_lock, flags);
 	list_del(&io->watch_entry);
 	spin_unlock_irqrestore(&ca->watch_lock, flags);

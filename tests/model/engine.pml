@@ -6,15 +6,16 @@
  *
  *	map_write		ca_io_map(), with cut_write() from it: never waits
  *	cut_worker		cutter_work(), with cut_write() from it: may wait for pools
- *	start_fragment		take_part(); then ca_choose(): a worker converts it, or the cutter
+ *	start_fragment		take_part(); then place(): a worker converts it, or the cutter. The last
+ *				fragment takes over the cutter's reference
  *	convert			ca_convert(), with get_request(), await(), park()
  *	again, in convert	go_on_in_worker()
  *	request_done, _moved	request_done(): the cipher's callback
  *	kick			kick(): wakes a parked converter
  *	settle			finish_conversion(), when the last unit is over
  *	submit_clone		start_write()
- *	fragment_worker		fragment_work()
- *	give_back, drop_base	put_write_clone() and end_fragment(), also from finish_write()
+ *	fragment_worker		ca_io_run() by a worker
+ *	give_back, drop_base	put_write() and end_fragment(), also from finish_write()
  *	base_put		put_base(): the last one ends the base
  *	cipher			a crypto driver: a queue, a backlog, any order, errors
  *	disk			the device below: any order, errors
@@ -646,9 +647,10 @@ inline start_fragment(b, f, got)
 		ctx[CTX(f)].pending = got * UPP + 1;
 		ctx[CTX(f)].go = RUNNING;
 		ctx[CTX(f)].awaited = NONE;
-		io[b].refs++;
 		io[b].flying++;
 		io[b].next = io[b].next + got;
+		last = io[b].next == PAGES;
+		io[b].refs = io[b].refs + !last;
 		got = 0
 	}
 }
@@ -662,12 +664,11 @@ proctype map_write(byte b)
 	LOCALS;
 	byte f = 0;
 	byte got = 0;
+	bit last = 0;
 
 	do
-	:: IS_CUT(b) ->
-		base_put(b);
-		break
-	:: atomic { !IS_CUT(b) ->
+	:: last -> break
+	:: atomic { !last ->
 		if
 		:: FIRST(b) -> f = b
 		:: !FIRST(b) && objects > 0 -> take_object(f)
@@ -722,9 +723,11 @@ active [CUTTERS] proctype cut_worker()
 	byte b = 0;
 	byte f = 0;
 	byte got = 0;
+	bit last = 0;
 
 end:	do
 	:: cut_queue?b;
+		last = 0;
 #ifdef HANDED_OVER
 		if
 		:: b >= BASES ->
@@ -734,10 +737,8 @@ end:	do
 		fi;
 #endif
 		do
-		:: IS_CUT(b) ->
-			base_put(b);
-			break
-		:: atomic { !IS_CUT(b) && (FIRST(b) || objects > 0) ->
+		:: last -> break
+		:: atomic { !last && (FIRST(b) || objects > 0) ->
 			if
 			:: FIRST(b) -> f = b
 			:: else -> take_object(f)

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The choice of where a fragment is converted: a function of what it is told, with no other
+ * dependency, so that tests/unit runs it as a program.
+ */
+#ifndef CA_CHOOSE_H
+#define CA_CHOOSE_H
+
+#ifdef __KERNEL__
+#include <linux/types.h>
+#else
+#include <stdbool.h>
+#endif
+
+/* Who asks: what the caller knows of its context. */
+enum ca_caller {
+	CA_FROM_MAP,		/* below submit_bio: a task, must not wait for pools */
+	CA_FROM_SUBMITTER,	/* a read completed within submit_bio */
+	CA_FROM_SOFTIRQ,	/* ... in a soft interrupt, or in somebody else's task */
+	CA_FROM_HARDIRQ,	/* ... in a hard interrupt; goes on in a soft one */
+	CA_FROM_WORKER,		/* a worker: must not sleep for memory, others wait behind it */
+	CA_FROM_SLEEPER,	/* a cutter, or a worker of one fragment: may sleep */
+};
+
+enum ca_place {
+	CA_INLINE,	/* here and now */
+	CA_QUEUE,	/* by a worker */
+};
+
+/**
+ * struct ca_choice - all that decides where a fragment is converted
+ * @caller: the context
+ * @bytes: size of the fragment
+ * @more: other fragments of the base bio are left for this caller to hand out or to convert
+ * @worker_only: the IV generator looks at the data, which takes a task that may sleep; or, of a
+ *	write, a unit whose conversion failed for want of memory could not be tried again; or the
+ *	order of writes must be kept, which bios that wait for map to return would break
+ * @stay: the user's options keep the work on this CPU
+ * @alone: nothing else that this CPU submitted is in flight
+ * @helper: a worker is at work and has little to do, or there may be a CPU for one more
+ * @most: the largest fragment that is converted in an interrupt, in bytes
+ * @spent: soft interrupts have converted for as long as they may on this CPU, for now
+ */
+struct ca_choice {
+	enum ca_caller caller;
+	unsigned int bytes;
+	bool more;
+	bool worker_only;
+	bool stay;
+	bool alone;
+	bool helper;
+	unsigned int most;
+	bool spent;
+};
+
+/**
+ * ca_choose() - says where a fragment is converted
+ * @choice: what the caller knows
+ *
+ * The fastest way for a single small bio is none at all: whoever has it converts it. To hand it to
+ * another CPU pays only if this one has more to do meanwhile: other parts of the same bio, or other
+ * bios. Then the work is shared: the workers get what keeps them busy, and the caller does the rest
+ * instead of waiting for them. What a worker has it does not give to another one, but for parts.
+ *
+ * In an interrupt nothing is done that takes long, unless the user asked for it.
+ *
+ * Return: the place.
+ */
+static inline enum ca_place ca_choose(const struct ca_choice *choice)
+{
+	if (choice->caller == CA_FROM_HARDIRQ ||
+	    (choice->worker_only && choice->caller < CA_FROM_WORKER))
+		return CA_QUEUE;
+	if (choice->stay)
+		return CA_INLINE;
+	if (choice->spent || (choice->caller == CA_FROM_SOFTIRQ && choice->bytes > choice->most))
+		return CA_QUEUE;
+	if (choice->helper &&
+	    (choice->more || (!choice->alone && choice->caller < CA_FROM_WORKER)))
+		return CA_QUEUE;
+	return CA_INLINE;
+}
+
+#endif /* CA_CHOOSE_H */

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Settings of a device that change while it is used:
+ *
+ *	tune <setting>=<value> ...
+ *	tune reset
+ *
+ * Defaults need no touching. A message is obeyed as a whole or not at all.
+ */
+#include "dm-crypt-async.h"
+
+#include <linux/cpumask.h>
+#include <linux/kernel.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#define DM_MSG_PREFIX	CA_NAME
+
+struct setting {
+	const char *name;
+	unsigned int min;
+	unsigned int max;
+};
+
+enum { FRAGMENT_KIB, INLINE_KIB, PAGE_LIMIT, NUMBERS };
+
+static const struct setting settings[NUMBERS] = {
+	[FRAGMENT_KIB]	= { "fragment_kib", 4, 1024 },
+	[INLINE_KIB]	= { "inline_kib", 0, 1024 },
+	[PAGE_LIMIT]	= { "page_limit", 1, INT_MAX / 2 },
+};
+
+/* What a message asks for. */
+struct wanted {
+	unsigned int number[NUMBERS];
+	bool has[NUMBERS];
+	cpumask_var_t cpus;
+	bool has_cpus;
+	bool any_cpu;
+};
+
+static bool parse_cpus(struct wanted *wanted, const char *value)
+{
+	wanted->has_cpus = true;
+	wanted->any_cpu = !strcmp(value, "any");
+	return wanted->any_cpu || (!cpulist_parse(value, wanted->cpus) &&
+	       !cpumask_empty(wanted->cpus) && cpumask_subset(wanted->cpus, cpu_online_mask));
+}
+
+static bool parse_number(struct wanted *wanted, const char *name, const char *value)
+{
+	unsigned int number;
+	int i;
+
+	for (i = 0; i < NUMBERS; i++)
+		if (!strcmp(name, settings[i].name))
+			break;
+	if (i == NUMBERS || !ca_is_number(value) || kstrtouint(value, 10, &number) ||
+	    number < settings[i].min || number > settings[i].max)
+		return false;
+	if (i == FRAGMENT_KIB && !is_power_of_2(number))
+		return false;
+	wanted->number[i] = number;
+	wanted->has[i] = true;
+	return true;
+}
+
+static bool parse(struct wanted *wanted, char *word)
+{
+	char *value = strchr(word, '=');
+
+	if (!value)
+		return false;
+	*value++ = '\0';
+	return strcmp(word, "cpus") ? parse_number(wanted, word, value) :
+				      parse_cpus(wanted, value);
+}
+
+static void apply(struct ca_device *ca, const struct wanted *wanted)
+{
+	if (wanted->has_cpus)
+		ca_dispatch_set_cpus(ca, wanted->any_cpu ? NULL : wanted->cpus);
+	if (wanted->has[FRAGMENT_KIB])
+		WRITE_ONCE(ca->fragment_bytes, wanted->number[FRAGMENT_KIB] * 1024);
+	if (wanted->has[INLINE_KIB])
+		WRITE_ONCE(ca->inline_bytes, wanted->number[INLINE_KIB] * 1024);
+	if (wanted->has[PAGE_LIMIT])
+		ca_pages_set_limit(ca, wanted->number[PAGE_LIMIT]);
+	ca_pages_trim(ca);
+}
+
+/**
+ * ca_tune_reset() - brings all settings to what a new device has
+ * @ca: the device
+ */
+void ca_tune_reset(struct ca_device *ca)
+{
+	ca_dispatch_set_cpus(ca, NULL);
+	ca_dispatch_reset(ca);
+	ca_pages_set_limit(ca, 0);
+	ca_pages_trim(ca);
+}
+
+/**
+ * ca_tune_message() - obeys the message "tune"
+ * @ca: the device
+ * @argc: number of words behind it
+ * @argv: these
+ *
+ * Context: Task; one caller at a time.
+ * Return: 0, -EINVAL for words that are not known, or out of range, or -ENOMEM.
+ */
+int ca_tune_message(struct ca_device *ca, unsigned int argc, char **argv)
+{
+	struct wanted *wanted;
+	unsigned int i;
+	int err = -ENOMEM;
+
+	if (argc == 1 && !strcmp(argv[0], "reset")) {
+		ca_tune_reset(ca);
+		return 0;
+	}
+	wanted = kzalloc(sizeof(*wanted), GFP_KERNEL);
+	if (!wanted || !zalloc_cpumask_var(&wanted->cpus, GFP_KERNEL))
+		goto out;
+	err = argc ? 0 : -EINVAL;
+	for (i = 0; i < argc && !err; i++)
+		if (!parse(wanted, argv[i])) {
+			DMWARN("%s: tune %s: not a setting, or not a value that it can have",
+			       dm_table_device_name(ca->ti->table), argv[i]);
+			err = -EINVAL;
+		}
+	if (!err)
+		apply(ca, wanted);
+	free_cpumask_var(wanted->cpus);
+out:
+	kfree(wanted);
+	return err;
+}
+
+/**
+ * ca_tune_emit() - writes the settings, for the status line
+ * @ca: the device
+ * @result: where to
+ * @maxlen: bytes there
+ *
+ * Return: bytes written.
+ */
+unsigned int ca_tune_emit(const struct ca_device *ca, char *result, unsigned int maxlen)
+{
+	unsigned int sz = 0;
+
+	DMEMIT(" %s=%u", settings[FRAGMENT_KIB].name, READ_ONCE(ca->fragment_bytes) / 1024);
+	DMEMIT(" %s=%u", settings[INLINE_KIB].name, READ_ONCE(ca->inline_bytes) / 1024);
+	DMEMIT(" %s=%u", settings[PAGE_LIMIT].name, READ_ONCE(ca->page_limit));
+	DMEMIT(" cpus=");
+	sz += ca_dispatch_emit_cpus(ca, result + sz, maxlen - sz);
+	return sz;
+}
