@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The choice of where a fragment is converted, as a function: every combination of what it can be
+ * told, held against rules that are written down here, and once more as a table of cases that
+ * matter, with the place by name.
+ */
+#include <stdio.h>
+
+#include "../../src/choose.h"
+
+#define KIB 1024
+#define COMBINATIONS (6 * 128)
+
+static int failures;
+static int number;
+
+static void point(int ok, const char *what)
+{
+	printf("%sok %d - %s\n", ok ? "" : "not ", ++number, what);
+	failures += !ok;
+}
+
+struct rule {
+	const char *text;
+	int (*applies)(const struct ca_choice *choice);
+	enum ca_place place;
+};
+
+static int needs_worker(const struct ca_choice *c)
+{
+	return c->worker_only && c->caller < CA_FROM_WORKER;
+}
+
+static int in_hardirq(const struct ca_choice *c)
+{
+	return c->caller == CA_FROM_HARDIRQ;
+}
+
+static int user_says(const struct ca_choice *c)
+{
+	return c->stay && !needs_worker(c) && !in_hardirq(c);
+}
+
+static int large_in_softirq(const struct ca_choice *c)
+{
+	return c->caller == CA_FROM_SOFTIRQ && c->bytes > c->most && !c->stay && !c->worker_only;
+}
+
+static int out_of_time(const struct ca_choice *c)
+{
+	return c->spent && !c->stay && !in_hardirq(c);
+}
+
+static int single(const struct ca_choice *c)
+{
+	return (c->alone || c->caller >= CA_FROM_WORKER) && !c->more && !c->spent &&
+	       !needs_worker(c) && !in_hardirq(c) &&
+	       !large_in_softirq(c);
+}
+
+static int nobody_helps(const struct ca_choice *c)
+{
+	return !c->helper && !c->spent && !needs_worker(c) && !in_hardirq(c) &&
+	       !large_in_softirq(c);
+}
+
+static int shared(const struct ca_choice *c)
+{
+	return c->helper && !c->stay && !in_hardirq(c) &&
+	       (c->more || (!c->alone && c->caller < CA_FROM_WORKER));
+}
+
+static const struct rule rules[] = {
+	{ "what only a worker may do goes to one", needs_worker, CA_QUEUE },
+	{ "nothing is done in a hard interrupt", in_hardirq, CA_QUEUE },
+	{ "the user's options keep it here", user_says, CA_INLINE },
+	{ "nothing large in a soft interrupt", large_in_softirq, CA_QUEUE },
+	{ "no more when the time is spent", out_of_time, CA_QUEUE },
+	{ "a single one, and a worker's last, stays where it is", single, CA_INLINE },
+	{ "without help it stays where it is", nobody_helps, CA_INLINE },
+	{ "with help, work is shared", shared, CA_QUEUE },
+	{ NULL },
+};
+
+/* Every combination, as bits of @n. */
+static struct ca_choice combination(unsigned int n)
+{
+	static const enum ca_caller callers[] = {
+		CA_FROM_MAP, CA_FROM_SUBMITTER, CA_FROM_SOFTIRQ, CA_FROM_HARDIRQ,
+		CA_FROM_WORKER, CA_FROM_SLEEPER,
+	};
+
+	return (struct ca_choice) {
+		.caller = callers[n / 128],
+		.bytes = n & 1 ? 64 * KIB : 4 * KIB,
+		.most = 16 * KIB,
+		.more = !!(n & 2),
+		.worker_only = !!(n & 4),
+		.stay = !!(n & 8),
+		.alone = !!(n & 16),
+		.helper = !!(n & 32),
+		.spent = !!(n & 64),
+	};
+}
+
+static void check_rule(const struct rule *rule)
+{
+	unsigned int applied = 0;
+	int ok = 1;
+	unsigned int n;
+
+	for (n = 0; n < COMBINATIONS; n++) {
+		struct ca_choice choice = combination(n);
+
+		if (!rule->applies(&choice))
+			continue;
+		applied++;
+		if (ca_choose(&choice) != rule->place) {
+			printf("# combination %u\n", n);
+			ok = 0;
+		}
+	}
+	printf("# %u combinations\n", applied);
+	point(ok && applied, rule->text);
+}
+
+/* Each combination is some rule's. */
+static void check_complete(void)
+{
+	unsigned int n;
+	size_t i;
+	int ok = 1;
+
+	for (n = 0; n < COMBINATIONS; n++) {
+		struct ca_choice choice = combination(n);
+		int found = 0;
+
+		for (i = 0; rules[i].text; i++)
+			found |= rules[i].applies(&choice);
+		if (!found) {
+			printf("# combination %u\n", n);
+			ok = 0;
+		}
+	}
+	point(ok, "there is a rule for everything");
+}
+
+int main(void)
+{
+	static const struct {
+		const char *text;
+		struct ca_choice choice;
+		enum ca_place place;
+	} cases[] = {
+		{ "a 4k write, one at a time, however many CPUs are idle",
+		  { .caller = CA_FROM_MAP, .bytes = 4 * KIB, .alone = 1, .helper = 1 },
+		  CA_INLINE },
+		{ "a 4k write among many, with an idle CPU",
+		  { .caller = CA_FROM_MAP, .bytes = 4 * KIB, .helper = 1 }, CA_QUEUE },
+		{ "a 4k write among many, all workers have enough to do",
+		  { .caller = CA_FROM_MAP, .bytes = 4 * KIB }, CA_INLINE },
+		{ "the first part of a 1 MiB write",
+		  { .caller = CA_FROM_MAP, .bytes = 128 * KIB, .more = 1, .alone = 1, .helper = 1 },
+		  CA_QUEUE },
+		{ "its last part",
+		  { .caller = CA_FROM_MAP, .bytes = 128 * KIB, .alone = 1, .helper = 1 },
+		  CA_INLINE },
+		{ "a 4k read that an interrupt ends",
+		  { .caller = CA_FROM_SOFTIRQ, .bytes = 4 * KIB, .most = 16 * KIB, .alone = 1 },
+		  CA_INLINE },
+		{ "a 64k read that an interrupt ends",
+		  { .caller = CA_FROM_SOFTIRQ, .bytes = 64 * KIB, .most = 16 * KIB, .alone = 1 },
+		  CA_QUEUE },
+		{ "the same with no_read_workqueue",
+		  { .caller = CA_FROM_SOFTIRQ, .bytes = 64 * KIB, .most = 16 * KIB, .stay = 1 },
+		  CA_INLINE },
+		{ "an authenticated write",
+		  { .caller = CA_FROM_MAP, .bytes = 4 * KIB, .worker_only = 1, .alone = 1 },
+		  CA_QUEUE },
+		{ NULL },
+	};
+	size_t i;
+
+	for (i = 0; rules[i].text; i++)
+		check_rule(&rules[i]);
+	check_complete();
+	for (i = 0; cases[i].text; i++)
+		point(ca_choose(&cases[i].choice) == cases[i].place, cases[i].text);
+	printf("1..%d\n", number);
+	return failures != 0;
+}
