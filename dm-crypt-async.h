@@ -258,7 +258,7 @@ const char *ca_cipher_driver(const struct ca_cipher *cipher);
 enum ca_stat {
 	CA_STAT_READS,		/* base bios */
 	CA_STAT_WRITES,
-	CA_STAT_INLINE,		/* fragments converted where they were cut */
+	CA_STAT_INLINE,		/* fragments converted by who cut them */
 	CA_STAT_QUEUED,		/* fragments converted by a worker */
 	CA_STAT_DEFERRED,	/* reads that an interrupt left to a worker, to be cut there */
 	CA_STAT_PARKED,		/* times that a fragment waited for the crypto driver or a worker */
@@ -605,20 +605,24 @@ enum ca_state {
  * @cut_work: continues the cutter on cut_wq
  * @rest: what has not been cut off the base bio yet; owned by the cutter
  * @rest_sector: where @rest begins; owned by the cutter
- * @part: the most that its fragments convert, in bytes
+ * @least_part: if its fragments become smaller towards its end, the least of them, in bytes; or 0
+ * @sharers: and which part of the rest each has
+ * @own_bytes: what the cutter converted itself; owned by the cutter
  * @meta: a page with the metadata of all units, NULL on a device without
  * @started: the base io is in use as the first fragment; owned by the cutter
  * @mismatch: (read) a tag did not match
  * @checks_again: (read) that is why a worker reads it all again, unit by unit
  * @accounted: bit 0, the base bio's I/O accounting has been started by one of the fragments
  * @refs: one for the cutter and one for each fragment in flight, the base io as one of them
- *	included; the last fragment takes over the cutter's. It holds the base bio: who drops the
- *	last one ends that bio, and with it the base io's memory is gone.
+ *	included; the last fragment takes over the cutter's, unless the cutter goes on with what it
+ *	handed out. It holds the base bio: who drops the last one ends that bio, and with it the
+ *	base io's memory is gone.
  * @status: the first error of any fragment. Written before the writer's reference is dropped,
  *	read after the last one was.
  * @end_io, @private, @vecs: of a base bio that goes below itself, what stood there before
  * @cpu: where it came from
  * @submitter: the task that it came from, to be compared only
+ * @alone: nothing else from there was in flight when it came
  * @own_pages: its bounce pages, if it goes below itself
  *
  * @own: the request that every fragment can count on; last, since its size depends on the cipher
@@ -653,7 +657,9 @@ struct dm_crypt_io {
 	struct work_struct cut_work;
 	struct bvec_iter rest;
 	sector_t rest_sector;
-	unsigned int part;
+	unsigned int least_part;
+	unsigned int sharers;
+	unsigned int own_bytes;
 	u8 *meta;
 	bool started;
 	bool mismatch;
@@ -666,6 +672,7 @@ struct dm_crypt_io {
 	struct bio_vec *vecs;
 	struct ca_cpu *cpu;
 	struct task_struct *submitter;
+	bool alone;
 	struct bio_vec own_pages[CA_OWN_PAGES];
 
 	struct ca_request own;
@@ -808,6 +815,8 @@ enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller calle
 void ca_spend(u64 since);
 void ca_queue_cutter(struct dm_crypt_io *base);
 void ca_queue_fragment(struct dm_crypt_io *io);
+unsigned int ca_part(const struct dm_crypt_io *base);
+struct dm_crypt_io *ca_take_back(const struct dm_crypt_io *base, enum ca_caller caller);
 void ca_queue_softirq(struct dm_crypt_io *base);
 void ca_queue_order(struct ca_device *ca);
 

@@ -17,13 +17,14 @@ enum ca_caller {
 	CA_FROM_MAP,		/* below submit_bio: a task, must not wait for pools */
 	CA_FROM_SUBMITTER,	/* a read completed within submit_bio */
 	CA_FROM_SOFTIRQ,	/* ... in a soft interrupt, or in somebody else's task */
-	CA_FROM_HARDIRQ,	/* ... in a hard interrupt; goes on in a soft one */
+	CA_FROM_HARDIRQ,	/* ... in a hard interrupt */
 	CA_FROM_WORKER,		/* a worker: must not sleep for memory, others wait behind it */
 	CA_FROM_SLEEPER,	/* a cutter, or a worker of one fragment: may sleep */
 };
 
 enum ca_place {
 	CA_INLINE,	/* here and now */
+	CA_LATER,	/* here, in a soft interrupt: now is a hard one */
 	CA_QUEUE,	/* by a worker */
 };
 
@@ -62,23 +63,27 @@ struct ca_choice {
  * bios. Then the work is shared: the workers get what keeps them busy, and the caller does the rest
  * instead of waiting for them. What a worker has it does not give to another one, but for parts.
  *
- * In an interrupt nothing is done that takes long, unless the user asked for it.
+ * In an interrupt nothing is done that takes long, unless the user asked for it, and in a hard one
+ * nothing at all.
  *
  * Return: the place.
  */
 static inline enum ca_place ca_choose(const struct ca_choice *choice)
 {
-	if (choice->caller == CA_FROM_HARDIRQ ||
-	    (choice->worker_only && choice->caller < CA_FROM_WORKER))
+	bool hard = choice->caller == CA_FROM_HARDIRQ;
+	enum ca_place here = hard ? CA_LATER : CA_INLINE;
+
+	if (choice->worker_only && choice->caller < CA_FROM_WORKER)
 		return CA_QUEUE;
 	if (choice->stay)
-		return CA_INLINE;
-	if (choice->spent || (choice->caller == CA_FROM_SOFTIRQ && choice->bytes > choice->most))
+		return here;
+	if (choice->spent ||
+	    ((hard || choice->caller == CA_FROM_SOFTIRQ) && choice->bytes > choice->most))
 		return CA_QUEUE;
 	if (choice->helper &&
 	    (choice->more || (!choice->alone && choice->caller < CA_FROM_WORKER)))
 		return CA_QUEUE;
-	return CA_INLINE;
+	return here;
 }
 
 #endif /* CA_CHOOSE_H */

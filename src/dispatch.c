@@ -22,7 +22,7 @@
 #include <linux/slab.h>
 
 /* Bytes on the list for each worker, from which on another one is woken. */
-#define WORKER_BYTES	(16 * 1024)
+#define WORKER_BYTES	(16U * 1024)
 
 /* A fragment of at most this size does not wait behind larger ones, in bytes. */
 #define SMALL_BYTES	(16 * 1024)
@@ -33,14 +33,15 @@
 /* The largest read that is converted in a soft interrupt, in bytes. */
 #define INLINE_BYTES	(16 * 1024)
 
-/* The smallest part of a bio that is handed to another CPU, in bytes. */
-#define PART_BYTES	(32U * 1024)
+/* A bio of at most this size is not cut to be shared, in bytes. */
+#define SHARED_BYTES	(32U * 1024)
 
-/* A read's fragments. */
-#define MAX_READ_PARTS	16
+/* The smallest part that is cut to be shared: a write's costs the device below a bio, in bytes. */
+#define READ_PART	(16U * 1024)
+#define WRITE_PART	(32U * 1024)
 
 /* What one call of a completion converts itself, in bytes: it cannot let others run. */
-#define SUBMITTER_BYTES	(256 * 1024)
+#define SUBMITTER_BYTES	(1024 * 1024)
 
 /* For how long no more work is shared, when it was found that no CPU is idle, in jiffies. */
 #define BUSY_JIFFIES	(HZ / 50)
@@ -49,7 +50,8 @@
 #define SOFTIRQ_WINDOW	(4 * NSEC_PER_MSEC)
 #define SOFTIRQ_SPENT	(1 * NSEC_PER_MSEC)
 
-/* Of so many bios that come one by one, one goes to a worker, to see whether another follows. */
+/* Of so many bios of PROBE_BYTES that come one by one, one is treated as if another followed. */
+#define PROBE_BYTES	4096
 #define PROBE_MIN	16
 #define PROBE_MAX	4096
 
@@ -79,54 +81,77 @@ static bool stays(const struct dm_crypt_io *io)
 	return io->ca->options & options;
 }
 
-/* Whether a worker could do something meanwhile; @own: the caller is one of them. */
-static bool has_helper(const struct ca_device *ca, bool own)
+/* How many workers there is a CPU for; @own: the caller, who is none of them, needs one himself. */
+static unsigned int most_workers(const struct ca_device *ca, bool own)
+{
+	return READ_ONCE(ca->worker_count) - (own && !ca->pinned);
+}
+
+/* Whether a worker could do something meanwhile; @enough: bytes that each has to do for a while. */
+static bool has_helper(const struct ca_device *ca, bool own, unsigned int enough)
 {
 	unsigned int running = READ_ONCE(ca->running);
-	unsigned int most = READ_ONCE(ca->worker_count) - (own || ca->pinned ? 0 : 1);
 
-	if (READ_ONCE(ca->backlog) < running * WORKER_BYTES)
+	if (READ_ONCE(ca->backlog) < running * enough)
 		return true;
-	return running < most && jiffies - READ_ONCE(ca->busy_since) >= BUSY_JIFFIES;
+	return running < most_workers(ca, own) &&
+	       jiffies - READ_ONCE(ca->busy_since) >= BUSY_JIFFIES;
 }
 
 /*
- * Whether nothing else comes from this CPU while the caller works. A device that completes within
- * submit_bio never lets two bios be in flight: to see whether the submitter would go on, now and
- * then a bio is given to a worker.
+ * Whether a bio's submitter waits for it, as far as one can tell when it comes. A device that
+ * completes within submit_bio never lets two bios be in flight: to see whether the submitter would
+ * go on, now and then a bio is treated as if.
  */
-static bool is_alone(struct dm_crypt_io *base)
+static bool comes_alone(struct ca_cpu *cpu, unsigned int bytes)
 {
-	struct ca_cpu *cpu = base->cpu;
-
-	if (atomic_read(&cpu->depth) > 1)
+	if (atomic_inc_return(&cpu->depth) > 1) {
+		cpu->deep = DEEP_BIOS;
+		cpu->gap = PROBE_MIN;
 		return false;
+	}
 	if (cpu->deep) {
 		cpu->deep--;
 		return false;
 	}
-	if (++cpu->singles < cpu->gap)
+	cpu->singles += DIV_ROUND_UP(bytes, PROBE_BYTES);
+	if (cpu->singles < cpu->gap)
 		return true;
 	cpu->singles = 0;
 	cpu->gap = min(2 * cpu->gap, PROBE_MAX);
 	return false;
 }
 
-/* How large the fragments of a base bio are to be. */
-static unsigned int choose_part(const struct dm_crypt_io *base)
+/**
+ * ca_part() - says how much of a base bio its next fragment is to have
+ * @base: its base io
+ *
+ * A bio that is alone ends when the slowest of its fragments does. So these become smaller towards
+ * its end: then all who share it end at about the same time, whatever each of them can do.
+ *
+ * Return: bytes, perhaps more than the bio has left.
+ */
+unsigned int ca_part(const struct dm_crypt_io *base)
 {
-	const struct ca_device *ca = base->ca;
-	unsigned int bytes = base->bytes;
-	unsigned int part = READ_ONCE(ca->fragment_bytes);
+	unsigned int most = READ_ONCE(base->ca->fragment_bytes);
+	unsigned int least = base->least_part;
 
-	if (bytes <= min(part, PART_BYTES))
-		return part;
-	if (bio_data_dir(base->base_bio) == READ)
-		part = max(part, round_up(bytes / MAX_READ_PARTS + 1, CA_MAX_UNIT));
-	if (bytes > PART_BYTES && bytes < 2 * part && !stays(base) &&
-	    atomic_read(&base->cpu->depth) <= 1 && has_helper(ca, false))
-		part = min(part, max(PART_BYTES, round_up(bytes / ca->worker_count, CA_MAX_UNIT)));
-	return part;
+	if (!least)
+		return most;
+	return min(most, max(least, round_up(base->rest.bi_size / base->sharers, CA_MAX_UNIT)));
+}
+
+/* Whether nothing else has come from there until now. */
+static bool is_alone(const struct dm_crypt_io *base)
+{
+	return base->alone && atomic_read(&base->cpu->depth) <= 1;
+}
+
+/* Whether a base bio is one that its submitter waits for, and others can help with. */
+static bool is_shared(const struct dm_crypt_io *base)
+{
+	return base->bytes > SHARED_BYTES && base->alone && !stays(base) &&
+	       has_helper(base->ca, true, WORKER_BYTES);
 }
 
 /**
@@ -141,11 +166,13 @@ void ca_enter(struct dm_crypt_io *base)
 
 	base->cpu = cpu;
 	base->submitter = current;
-	if (atomic_inc_return(&cpu->depth) > 1) {
-		cpu->deep = DEEP_BIOS;
-		cpu->gap = PROBE_MIN;
+	base->alone = comes_alone(cpu, base->bytes);
+	base->own_bytes = 0;
+	base->least_part = 0;
+	if (is_shared(base)) {
+		base->least_part = bio_data_dir(base->base_bio) == READ ? READ_PART : WRITE_PART;
+		base->sharers = 2 * READ_ONCE(base->ca->worker_count);
 	}
-	base->part = choose_part(base);
 }
 
 /**
@@ -159,19 +186,23 @@ void ca_leave(struct dm_crypt_io *base)
 	atomic_dec(&base->cpu->depth);
 }
 
+static bool is_worker_only(const struct dm_crypt_io *io)
+{
+	const struct ca_device *ca = io->ca;
+
+	return ca->cipher.iv_ops->looks_at_data ||
+	       (bio_data_dir(io->base_bio) == WRITE && (ca->cipher.in_place || ca->in_order));
+}
+
 /* What choose.h is told of a fragment, or of a base bio that has been read. */
 static struct ca_choice describe(const struct dm_crypt_io *io, enum ca_caller caller)
 {
-	const struct ca_device *ca = io->ca;
-	bool write = bio_data_dir(io->base_bio) == WRITE;
-
 	return (struct ca_choice) {
 		.caller = caller,
 		.bytes = io->bytes,
-		.worker_only = ca->cipher.iv_ops->looks_at_data ||
-			       (write && (ca->cipher.in_place || ca->in_order)),
+		.worker_only = is_worker_only(io),
 		.stay = stays(io),
-		.most = READ_ONCE(ca->inline_bytes),
+		.most = READ_ONCE(io->ca->inline_bytes),
 	};
 }
 
@@ -190,21 +221,21 @@ enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
 
 	choice.more = more;
 	if (!choice.stay)
-		choice.helper = has_helper(io->ca, caller >= CA_FROM_WORKER);
-	if (choice.helper && !more)
-		choice.alone = is_alone(base);
+		choice.helper = has_helper(io->ca, caller < CA_FROM_WORKER,
+					   max(2 * io->bytes, WORKER_BYTES));
+	choice.alone = is_alone(base);
 	if (caller == CA_FROM_SUBMITTER)
-		choice.spent = base->bytes - base->rest.bi_size > SUBMITTER_BYTES;
+		choice.spent = base->own_bytes >= SUBMITTER_BYTES;
 	return ca_choose(&choice);
 }
 
 /**
  * ca_place_read() - says where a read that has completed is cut
  * @base: its base io
- * @caller: the context
+ * @caller: CA_FROM_SOFTIRQ or CA_FROM_HARDIRQ
  * @now: if in a soft interrupt, the time, as local_clock() counts
  *
- * Return: CA_INLINE, then ca_place() is asked for each fragment; or CA_QUEUE for all of it.
+ * Return: CA_INLINE, then ca_place() is asked for each fragment; CA_QUEUE or CA_LATER for all of it.
  */
 enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, u64 now)
 {
@@ -218,6 +249,9 @@ enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller calle
 			time->spent = 0;
 		}
 		choice.spent = time->spent > SOFTIRQ_SPENT;
+	} else if (!choice.stay) {
+		choice.helper = has_helper(base->ca, true, max(2 * base->bytes, WORKER_BYTES));
+		choice.alone = is_alone(base);
 	}
 	return ca_choose(&choice);
 }
@@ -297,14 +331,14 @@ static void sleeper_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
-/* Return: a worker to wake, NULL if those at work will do. */
-static struct ca_worker *next_worker(struct ca_device *ca)
+/* Return: a worker to wake, NULL if those at work will do; @own: the caller is at work as well. */
+static struct ca_worker *next_worker(struct ca_device *ca, bool own)
 {
 	struct ca_worker *found = NULL;
 	unsigned int i;
 
 	lockdep_assert_held(&ca->todo_lock);
-	if (ca->running && (ca->running >= ca->worker_count ||
+	if (ca->running && (ca->running >= most_workers(ca, own) ||
 			    ca->backlog <= ca->running * WORKER_BYTES))
 		return NULL;
 	for (i = 0; i < ca->worker_count; i++) {
@@ -340,26 +374,62 @@ void ca_queue_fragment(struct dm_crypt_io *io)
 	struct ca_device *ca = io->ca;
 	struct ca_worker *worker;
 	unsigned long flags;
+	bool own;
 
 	if (io->sleeps) {
 		INIT_WORK(&io->work, sleeper_work);
 		queue_work(ca->io_wq, &io->work);
 		return;
 	}
+	own = in_task() && current == ca_base(io)->submitter;
 	/* The worker is woken with the lock held: after that, all may be over and gone. */
 	spin_lock_irqsave(&ca->todo_lock, flags);
 	list_add_tail(&io->todo, io->bytes <= SMALL_BYTES ? &ca->small : &ca->large);
 	ca->backlog += io->bytes;
-	worker = next_worker(ca);
+	worker = next_worker(ca, own);
 	if (worker) {
 		worker->busy = true;
-		worker->from = worker->cpu < 0 && in_task() &&
-			       current == ca_base(io)->submitter ?
-			       raw_smp_processor_id() : -1;
+		worker->from = own && worker->cpu < 0 ? raw_smp_processor_id() : -1;
 		ca->running++;
 		wake(worker);
 	}
 	spin_unlock_irqrestore(&ca->todo_lock, flags);
+}
+
+/* Return: the last fragment on a list, if it is the base's. */
+static struct dm_crypt_io *last_of(const struct list_head *list, const struct dm_crypt_io *base)
+{
+	struct dm_crypt_io *io;
+
+	if (list_empty(list))
+		return NULL;
+	io = list_last_entry(list, struct dm_crypt_io, todo);
+	return ca_base(io) == base ? io : NULL;
+}
+
+/**
+ * ca_take_back() - gives a cutter a fragment that it handed out and that no worker has begun
+ * @base: the base io; the caller has cut all of it and holds a reference
+ * @caller: CA_FROM_MAP or CA_FROM_SUBMITTER
+ *
+ * Return: a fragment, NULL if there is none for the caller to run.
+ */
+struct dm_crypt_io *ca_take_back(const struct dm_crypt_io *base, enum ca_caller caller)
+{
+	struct ca_device *ca = base->ca;
+	struct dm_crypt_io *io;
+
+	if (!is_alone(base) || is_worker_only(base) ||
+	    (caller == CA_FROM_SUBMITTER && base->own_bytes >= SUBMITTER_BYTES))
+		return NULL;
+	spin_lock_irq(&ca->todo_lock);
+	io = last_of(&ca->large, base) ?: last_of(&ca->small, base);
+	if (io) {
+		list_del(&io->todo);
+		ca->backlog -= io->bytes;
+	}
+	spin_unlock_irq(&ca->todo_lock);
+	return io;
 }
 
 /* ------------------------------------------------------------------------ soft interrupts */

@@ -490,16 +490,24 @@ static struct bio *make_write_clone(struct dm_crypt_io *io, unsigned int wanted,
 	return clone;
 }
 
+/* Whether a cutter stays until all of its fragments have been begun. */
+static bool helps_out(enum ca_caller caller)
+{
+	return caller == CA_FROM_MAP || caller == CA_FROM_SUBMITTER;
+}
+
 /*
  * Return: the next fragment of a write, with all it needs to come to its end; or NULL if
- * @may_wait is false. The last one takes over the cutter's part in the base.
+ * it may not wait. The last one takes over the cutter's part in the base, unless the cutter
+ * will look for more to do and there are several.
  */
-static struct dm_crypt_io *cut_write_fragment(struct dm_crypt_io *base, bool may_wait)
+static struct dm_crypt_io *cut_write_fragment(struct dm_crypt_io *base, enum ca_caller caller)
 {
+	bool may_wait = caller == CA_FROM_SLEEPER;
 	gfp_t gfp = may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
 	const bool whole = base->base_bio->bi_opf & REQ_ATOMIC;
 	unsigned int rest = base->rest.bi_size;
-	unsigned int wanted = whole ? rest : min(rest, base->part);
+	unsigned int wanted = whole ? rest : min(rest, ca_part(base));
 	struct ca_device *ca = base->ca;
 	struct dm_crypt_io *io = base;
 
@@ -520,22 +528,44 @@ static struct dm_crypt_io *cut_write_fragment(struct dm_crypt_io *base, bool may
 	if (io->bounce.bytes < wanted)
 		ca_count(ca, CA_STAT_TRIMMED);
 	base->started = true;
-	if (io->bounce.bytes < rest)
+	if (io->bounce.bytes < rest || (io != base && helps_out(caller)))
 		atomic_inc(&base->refs);
 	take_part(io, io->bounce.bytes);
 	return io;
 }
 
+/* Converts a fragment, for the cutter. */
+static __always_inline void convert_own(struct dm_crypt_io *io, enum ca_caller caller)
+{
+	ca_count(io->ca, CA_STAT_INLINE);
+	ca_base(io)->own_bytes += io->bytes;
+	start_conversion(io, caller);
+}
+
 /* Converts a fragment here, or hands it on. */
 static __always_inline void place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
 {
-	if (ca_place(io, caller, more) == CA_INLINE) {
-		ca_count(io->ca, CA_STAT_INLINE);
-		start_conversion(io, caller);
-	} else {
-		ca_count(io->ca, CA_STAT_QUEUED);
+	if (ca_place(io, caller, more) == CA_INLINE)
+		convert_own(io, caller);
+	else
 		ca_queue_fragment(io);
+}
+
+/*
+ * All of the base bio has been cut. What no worker has begun the cutter does, rather than wait;
+ * then it drops its reference.
+ */
+static void help_out(struct dm_crypt_io *base, enum ca_caller caller)
+{
+	struct dm_crypt_io *io;
+
+	while ((io = ca_take_back(base, caller))) {
+		if (io->state == CA_CUT)
+			convert_own(io, caller);
+		else
+			ca_io_run(io, caller);
 	}
+	put_base(base);
 }
 
 /*
@@ -544,18 +574,22 @@ static __always_inline void place(struct dm_crypt_io *io, enum ca_caller caller,
  */
 static bool cut_write(struct dm_crypt_io *base, enum ca_caller caller)
 {
+	bool several;
 	bool more;
 
 	do {
-		struct dm_crypt_io *io = cut_write_fragment(base, caller == CA_FROM_SLEEPER);
+		struct dm_crypt_io *io = cut_write_fragment(base, caller);
 
 		if (!io)
 			return false;
 		more = base->rest.bi_size;
+		several = io != base;
 		if (base->ca->in_order)
 			enter_order(io);
 		place(io, caller, more);
 	} while (more);
+	if (several && helps_out(caller))
+		help_out(base, caller);
 	return true;
 }
 
@@ -565,20 +599,33 @@ static bool cut_write(struct dm_crypt_io *base, enum ca_caller caller)
  */
 static void cut_read(struct dm_crypt_io *base, enum ca_caller caller)
 {
-	while (base->rest.bi_size > base->part) {
+	bool helps = helps_out(caller) && base->rest.bi_size > ca_part(base);
+
+	if (helps)
+		atomic_inc(&base->refs);
+	while (base->rest.bi_size > ca_part(base)) {
 		struct dm_crypt_io *io = alloc_fragment(base, GFP_NOWAIT | __GFP_NOWARN);
 
 		if (!io)
 			break;
 		atomic_inc(&base->refs);
-		take_part(io, base->part);
+		take_part(io, ca_part(base));
 		place(io, caller, true);
 	}
 	take_part(base, base->rest.bi_size);
 	place(base, caller, false);
+	if (helps)
+		help_out(base, caller);
 }
 
 /* ---------------------------------------------------------------------------- reading */
+
+/* Leaves a read to a worker. */
+static void defer_read(struct dm_crypt_io *base)
+{
+	ca_count(base->ca, CA_STAT_DEFERRED);
+	ca_queue_fragment(base);
+}
 
 /* Goes on with a read in an interrupt, within bounds of size and time. */
 static void cut_read_in_softirq(struct dm_crypt_io *base)
@@ -586,8 +633,7 @@ static void cut_read_in_softirq(struct dm_crypt_io *base)
 	u64 since = local_clock();
 
 	if (ca_place_read(base, CA_FROM_SOFTIRQ, since) == CA_QUEUE) {
-		ca_count(base->ca, CA_STAT_DEFERRED);
-		ca_queue_fragment(base);
+		defer_read(base);
 		return;
 	}
 	cut_read(base, CA_FROM_SOFTIRQ);
@@ -608,6 +654,8 @@ static void finish_read(struct dm_crypt_io *base, blk_status_t status)
 		cut_read(base, caller);
 	else if (caller == CA_FROM_SOFTIRQ)
 		cut_read_in_softirq(base);
+	else if (ca_place_read(base, caller, 0) == CA_QUEUE)
+		defer_read(base);
 	else
 		ca_queue_softirq(base);
 }
@@ -762,8 +810,10 @@ void ca_io_run(struct dm_crypt_io *io, enum ca_caller caller)
 		break;
 	case CA_PARKING:
 		ca_count(io->ca, CA_STAT_RESUMED);
-		fallthrough;
+		start_conversion(io, caller);
+		break;
 	case CA_CUT:
+		ca_count(io->ca, CA_STAT_QUEUED);
 		start_conversion(io, caller);
 		break;
 	case CA_CONVERTED:

@@ -7,7 +7,8 @@
  *	map_write		ca_io_map(), with cut_write() from it: never waits
  *	cut_worker		cutter_work(), with cut_write() from it: may wait for pools
  *	start_fragment		take_part(); then place(): a worker converts it, or the cutter. The last
- *				fragment takes over the cutter's reference
+ *				fragment takes over the cutter's reference, unless map goes on
+ *	take_back		help_out(), with ca_take_back(): map does what no worker has begun
  *	convert			ca_convert(), with get_request(), await(), park()
  *	again, in convert	go_on_in_worker()
  *	request_done, _moved	request_done(): the cipher's callback
@@ -44,6 +45,7 @@
  *	NO_RECHECK		no second look at the embedded request before parking
  *	KICK_ONCE		kick tries PARKED, then RUNNING, and does not look again
  *	LATE_KICK		request_done drops its unit before the kick
+ *	NO_OWN_REFERENCE	map looks for what to take back without a reference on the base
  */
 
 #ifndef BASES
@@ -650,13 +652,36 @@ inline start_fragment(b, f, got)
 		io[b].flying++;
 		io[b].next = io[b].next + got;
 		last = io[b].next == PAGES;
+#ifdef NO_OWN_REFERENCE
 		io[b].refs = io[b].refs + !last;
+#else
+		io[b].refs = io[b].refs + (!last || (helps && f >= BASES));
+#endif
 		got = 0
 	}
 }
 
-#define IS_CUT(b)	(io[b].next == PAGES)
 #define FIRST(b)	(io[b].next == 0)	/* its fragment is the base itself */
+
+/* A fragment of the base that waits for a worker, or NONE. */
+inline take_back(b, f)
+{
+	d_step {
+		assert(!io[b].ended);
+		f = 0;
+		do
+		:: f == FRAGS -> f = NONE; break
+		:: f < FRAGS ->
+			if
+			:: frag[f].queued && frag[f].base == b ->
+				work_queue??eval(f);
+				frag[f].queued = 0;
+				break
+			:: else -> f++
+			fi
+		od
+	}
+}
 
 /* ca_io_map(): every step has a way on at once. */
 proctype map_write(byte b)
@@ -665,6 +690,8 @@ proctype map_write(byte b)
 	byte f = 0;
 	byte got = 0;
 	bit last = 0;
+	bit helps = QUEUE;
+	bit several = 0;
 
 	do
 	:: last -> break
@@ -699,7 +726,8 @@ proctype map_write(byte b)
 				give_object(f);
 				goto miss
 			fi;
-			start_fragment(b, f, got)
+			start_fragment(b, f, got);
+			several = f >= BASES
 		};
 		if
 #if QUEUE
@@ -709,6 +737,26 @@ proctype map_write(byte b)
 		fi;
 		f = 0
 	od;
+	if
+	:: helps && several ->
+		do
+		:: take_back(b, f);
+			if
+			:: f == NONE -> break
+			:: else
+			fi;
+			if
+			:: frag[f].state == CONVERTED -> submit_clone(f)
+			:: else -> convert(f, 0)
+			fi;
+			f = 0
+		od;
+		f = 0;
+#ifndef NO_OWN_REFERENCE
+		base_put(b)
+#endif
+	:: else
+	fi;
 	goto out;
 miss:
 	cut_queue!b;
@@ -724,6 +772,7 @@ active [CUTTERS] proctype cut_worker()
 	byte f = 0;
 	byte got = 0;
 	bit last = 0;
+	bit helps = 0;
 
 end:	do
 	:: cut_queue?b;
