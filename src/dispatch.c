@@ -235,7 +235,7 @@ enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
  * @caller: CA_FROM_SOFTIRQ or CA_FROM_HARDIRQ
  * @now: if in a soft interrupt, the time, as local_clock() counts
  *
- * Return: CA_INLINE, then ca_place() is asked for each fragment; CA_QUEUE or CA_LATER for all of it.
+ * Return: CA_INLINE, then ca_place() is asked for each fragment; else CA_QUEUE or CA_LATER.
  */
 enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, u64 now)
 {
