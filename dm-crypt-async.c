@@ -190,6 +190,7 @@ static void destruct(struct dm_target *ti)
 	ca_watchdog_exit(ca);
 	ca_dispatch_exit(ca);
 	ca_io_exit(ca);
+	ca_latency_exit(ca);
 	free_percpu(ca->stats);
 	ca_meta_exit(ca);
 	dm_put_device(ti, ca->dev);
@@ -254,8 +255,10 @@ static int obey(struct dm_target *ti, unsigned int argc, char **argv, char *resu
 		err = obey_key(ca, argc, argv);
 	else if (argc > 1 && !strcasecmp(argv[0], "tune"))
 		err = ca_tune_message(ca, argc - 1, argv + 1);
+	else if (argc && !strcasecmp(argv[0], "latency"))
+		err = ca_latency_message(ca, argc - 1, argv + 1, result, maxlen);
 	else
-		DMWARN("a message that is not known: key and tune are");
+		DMWARN("a message that is not known: key, tune and latency are");
 	mutex_unlock(&ca->key_lock);
 	memalloc_noio_restore(noio);
 	blank(2, argc, argv);
@@ -355,7 +358,7 @@ static struct target_type crypt_async_target = {
 	.name		 = CA_NAME,
 	.version	 = { CA_VERSION_MAJOR, CA_VERSION_MINOR, CA_VERSION_PATCH },
 	.module		 = THIS_MODULE,
-	.features	 = DM_TARGET_ZONED_HM | DM_TARGET_ATOMIC_WRITES,
+	.features	 = CA_TARGET_NOWAIT | DM_TARGET_ZONED_HM | DM_TARGET_ATOMIC_WRITES,
 	.report_zones	 = report_zones,
 	.ctr		 = construct_audited,
 	.dtr		 = destruct,

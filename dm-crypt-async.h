@@ -22,6 +22,7 @@
 #include <linux/ctype.h>
 #include <linux/device-mapper.h>
 #include <linux/llist.h>
+#include <linux/ktime.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
@@ -33,6 +34,7 @@
 #include <crypto/skcipher.h>
 
 #include "src/choose.h"
+#include "src/trace.h"
 
 #define CA_NAME			"crypt-async"
 #define CA_OWN_NAME		"crypt"	/* the kernel's own target; see replace_dm_crypt */
@@ -258,6 +260,8 @@ const char *ca_cipher_driver(const struct ca_cipher *cipher);
 enum ca_stat {
 	CA_STAT_READS,		/* base bios */
 	CA_STAT_WRITES,
+	CA_STAT_READ_BYTES,	/* what these asked for */
+	CA_STAT_WRITTEN_BYTES,
 	CA_STAT_INLINE,		/* fragments converted by who cut them */
 	CA_STAT_QUEUED,		/* fragments converted by a worker */
 	CA_STAT_DEFERRED,	/* reads that an interrupt left to a worker, to be cut there */
@@ -277,9 +281,33 @@ struct ca_stats {
 };
 
 #define ca_count(ca, what) this_cpu_inc((ca)->stats->value[what])
+#define ca_count_bytes(ca, what, n) this_cpu_add((ca)->stats->value[what], n)
 
 u64 ca_stats_sum(const struct ca_device *ca, enum ca_stat what);
 unsigned int ca_stats_emit(const struct ca_device *ca, char *result, unsigned int maxlen);
+
+/* ----------------------------------------------------------------- latency */
+
+/* What a fragment spends its time with. */
+enum ca_phase {
+	CA_PHASE_QUEUE,		/* waits for a worker or a soft interrupt */
+	CA_PHASE_CONVERT,	/* is converted, waiting for the crypto driver included */
+	CA_PHASE_DEVICE,	/* is with the device below; a read as a whole */
+	CA_PHASES
+};
+
+/* Bucket 0 counts what took less than 1024 ns, bucket n what took less than 1024 << n. */
+#define CA_BUCKET_SHIFT	10
+#define CA_BUCKETS	24	/* the last one counts all the rest: 4.3 s and more */
+
+struct ca_latency {
+	u64 count[2][CA_PHASES][CA_BUCKETS];	/* READ, WRITE */
+};
+
+int ca_latency_message(struct ca_device *ca, unsigned int argc, char **argv, char *result,
+		       unsigned int maxlen);
+void ca_latency_end(const struct dm_crypt_io *io, enum ca_phase phase, u64 since);
+void ca_latency_exit(struct ca_device *ca);
 
 /* ------------------------------------------------------------------- table */
 
@@ -323,9 +351,13 @@ enum ca_option {
  *
  * Settings that messages change at any time (tune.c), each read once where it matters:
  * @fragment_bytes: the most that one fragment converts, a multiple of the unit size
- * @inline_bytes: the largest read that is converted in an interrupt
+ * @inline_bytes: the largest read that is converted in an interrupt, if that takes no longer than
+ *	INLINE_NS
  * @page_limit: bounce pages that this device may hold, the reserve included
  * @worker_count: workers; one for each CPU that they may run on
+ *
+ * A guess that anybody may change:
+ * @kib_ns: how long a soft interrupt lately took to convert a KiB, in ns; 0 as long as none has
  *
  * Safe for any context by themselves:
  * @metas: pages with the metadata of a base bio's units; empty where meta_size is 0
@@ -342,6 +374,8 @@ enum ca_option {
  * @io_wq: everything that a fragment needs to come to its end; never waits for any of the above
  * @cutters: base bios whose rest is cut by a worker
  * @stats: counters
+ * @latency: histograms, NULL until they were switched on for the first time
+ * @measures_latency: they are on
  *
  * Protected by @order_lock; used only if @in_order:
  * @order: write fragments that have been cut and not yet submitted, the oldest first
@@ -388,6 +422,7 @@ struct ca_device {
 
 	unsigned int fragment_bytes;
 	unsigned int inline_bytes;
+	unsigned int kib_ns;
 	unsigned int page_limit;
 	unsigned int worker_count;
 
@@ -405,6 +440,8 @@ struct ca_device {
 	struct workqueue_struct *io_wq;
 	struct workqueue_struct *bound_wq;
 	struct ca_stats __percpu *stats;
+	struct ca_latency __percpu *latency;
+	bool measures_latency;
 
 	spinlock_t todo_lock;	/* see above, any context */
 	struct list_head small;
@@ -601,6 +638,10 @@ enum ca_state {
  * @asked: when the converter handed the driver its last request, in jiffies
  * @bytes: what the fragment converts in all; of a read base that is not cut, all of it
  *
+ * For the histograms, owned by whoever moves the fragment on; 0 while they are off:
+ * @queued_at: when it was left to a worker or a soft interrupt, in ns
+ * @since: when its conversion began, or it went to the device below, in ns
+ *
  * In the base io only:
  * @cut_work: continues the cutter on cut_wq
  * @rest: what has not been cut off the base bio yet; owned by the cutter
@@ -608,7 +649,8 @@ enum ca_state {
  * @least_part: if its fragments become smaller towards its end, the least of them, in bytes; or 0
  * @sharers: and which part of the rest each has
  * @own_bytes: what the cutter converted itself; owned by the cutter
- * @meta: a page with the metadata of all units, NULL on a device without
+ * @meta: the metadata of all units, NULL on a device without
+ * @meta_pooled: that is a page of ca_device.metas
  * @started: the base io is in use as the first fragment; owned by the cutter
  * @mismatch: (read) a tag did not match
  * @checks_again: (read) that is why a worker reads it all again, unit by unit
@@ -654,6 +696,9 @@ struct dm_crypt_io {
 	unsigned long asked;
 	unsigned int bytes;
 
+	u64 queued_at;
+	u64 since;
+
 	struct work_struct cut_work;
 	struct bvec_iter rest;
 	sector_t rest_sector;
@@ -661,6 +706,7 @@ struct dm_crypt_io {
 	unsigned int sharers;
 	unsigned int own_bytes;
 	u8 *meta;
+	bool meta_pooled;
 	bool started;
 	bool mismatch;
 	bool checks_again;
@@ -681,6 +727,13 @@ struct dm_crypt_io {
 static inline struct dm_crypt_io *ca_base(struct dm_crypt_io *io)
 {
 	return io->base_io ? io->base_io : io;
+}
+
+/* The time, for the histograms; 0 while they are off. */
+static inline u64 ca_latency_begin(const struct dm_crypt_io *io)
+{
+	/* Pairs with the release in latency.c: who sees the switch sees the histograms. */
+	return unlikely(smp_load_acquire(&io->ca->measures_latency)) ? ktime_get_ns() : 0;
 }
 
 /**
@@ -729,6 +782,7 @@ static inline void ca_io_move(struct dm_crypt_io *io, enum ca_state to)
 #ifdef CA_DEBUG
 	ca_io_check_move(io, to);
 #endif
+	trace_ca_move(io, io->state, to);
 	io->state = to;
 }
 
@@ -776,6 +830,7 @@ void ca_pages_trim(struct ca_device *ca);
 /**
  * struct ca_cpu - what is known of a CPU, for one device
  * @depth: base bios that came from it and have not ended
+ * @most: the most that @depth has been
  * @deep: so many more are taken as if another one was in flight
  * @singles: base bios that came one by one since one was given to a worker
  * @gap: how many must have come before the next is
@@ -787,6 +842,7 @@ void ca_pages_trim(struct ca_device *ca);
  */
 struct ca_cpu {
 	atomic_t depth;
+	unsigned int most;
 	unsigned int deep;
 	unsigned int singles;
 	unsigned int gap;
@@ -799,6 +855,7 @@ void ca_dispatch_exit(struct ca_device *ca);
 void ca_dispatch_reset(struct ca_device *ca);
 void ca_dispatch_set_cpus(struct ca_device *ca, const struct cpumask *mask);
 unsigned int ca_dispatch_emit_cpus(const struct ca_device *ca, char *result, unsigned int maxlen);
+unsigned int ca_dispatch_emit_depth(const struct ca_device *ca, char *result, unsigned int maxlen);
 void ca_enter(struct dm_crypt_io *base);
 void ca_leave(struct dm_crypt_io *base);
 
@@ -811,8 +868,8 @@ static inline enum ca_caller ca_caller(const struct dm_crypt_io *base)
 }
 
 enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more);
-enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, u64 now);
-void ca_spend(u64 since);
+enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller);
+void ca_spend(struct ca_device *ca, unsigned int bytes, u64 since);
 void ca_queue_cutter(struct dm_crypt_io *base);
 void ca_queue_fragment(struct dm_crypt_io *io);
 unsigned int ca_part(const struct dm_crypt_io *base);

@@ -33,14 +33,15 @@ enum ca_place {
  * @caller: the context
  * @bytes: size of the fragment
  * @more: other fragments of the base bio are left for this caller to hand out or to convert
- * @worker_only: the IV generator looks at the data, which takes a task that may sleep; or, of a
- *	write, a unit whose conversion failed for want of memory could not be tried again; or the
- *	order of writes must be kept, which bios that wait for map to return would break
+ * @worker_only: the IV generator changes the data, so that a unit which the driver finds no memory
+ *	for could not be tried again by one who may sleep; or the order of writes must be kept,
+ *	which bios that wait for map to return would break
  * @stay: the user's options keep the work on this CPU
  * @alone: nothing else that this CPU submitted is in flight
  * @helper: a worker is at work and has little to do, or there may be a CPU for one more
  * @most: the largest fragment that is converted in an interrupt, in bytes
- * @spent: soft interrupts have converted for as long as they may on this CPU, for now
+ * @spent: soft interrupts have converted for as long as they may on this CPU, for now; or a
+ *	completion within submit_bio as much as it may
  */
 struct ca_choice {
 	enum ca_caller caller;
@@ -73,7 +74,7 @@ static inline enum ca_place ca_choose(const struct ca_choice *choice)
 	bool hard = choice->caller == CA_FROM_HARDIRQ;
 	enum ca_place here = hard ? CA_LATER : CA_INLINE;
 
-	if (choice->worker_only && choice->caller < CA_FROM_WORKER)
+	if (choice->worker_only && choice->caller != CA_FROM_SLEEPER)
 		return CA_QUEUE;
 	if (choice->stay)
 		return here;

@@ -103,6 +103,18 @@ static inline void ca_limit_atomic_writes(struct queue_limits *limits, unsigned 
 #endif
 }
 
+/*
+ * Bios of which the submitter must not wait are mapped where nothing may give the CPU away, but in
+ * kernels that have "dm: don't attempt to queue IO under RCU protection".
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0) || \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 1, 55) && \
+	 LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0))
+#define CA_TARGET_NOWAIT	DM_TARGET_NOWAIT
+#else
+#define CA_TARGET_NOWAIT	0
+#endif
+
 /* Work in a soft interrupt on this CPU: a workqueue since 6.9, a tasklet before. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 #include <linux/workqueue.h>

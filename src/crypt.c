@@ -24,6 +24,8 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#define DM_MSG_PREFIX	CA_NAME
+
 /* Bytes that a converter may do between two offers of its CPU to others. */
 #define RESCHED_BYTES	(64 * 1024)
 
@@ -151,8 +153,15 @@ static int finish_unit(struct dm_crypt_io *io, struct ca_request *r, int err)
 /* A unit failed, and with it the fragment. */
 static void refused(struct dm_crypt_io *io, int err)
 {
-	if (err != -EBADMSG)
-		ca_count(io->ca, CA_STAT_REFUSED);
+	const struct ca_device *ca = io->ca;
+
+	if (err != -EBADMSG) {
+		ca_count(ca, CA_STAT_REFUSED);
+		DMERR_LIMIT("%s: %s failed (%d): %s of %u bytes at sector %llu: see its messages",
+			    dm_table_device_name(ca->ti->table), ca_cipher_driver(&ca->cipher),
+			    err, bio_data_dir(io->base_bio) == WRITE ? "write" : "read",
+			    io->bytes, ca->ti->begin + io->sector);
+	}
 	fail(&io->ctx, err);
 }
 

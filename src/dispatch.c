@@ -15,6 +15,7 @@
 
 #include <linux/cpumask.h>
 #include <linux/jiffies.h>
+#include <linux/math64.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/sched/clock.h>
@@ -30,8 +31,12 @@
 /* After so many small ones a large one has its turn. */
 #define SMALL_TURN	8
 
-/* The largest read that is converted in a soft interrupt, in bytes. */
-#define INLINE_BYTES	(16 * 1024)
+/* The largest read that is converted in a soft interrupt, in bytes; and the longest, in ns. */
+#define INLINE_BYTES	(64 * 1024)
+#define INLINE_NS	(400 * NSEC_PER_USEC)
+
+/* One of at most this size is, however long it takes. */
+#define INLINE_LEAST	(4U * 1024)
 
 /* A bio of at most this size is not cut to be shared, in bytes. */
 #define SHARED_BYTES	(32U * 1024)
@@ -56,7 +61,7 @@
 #define PROBE_MAX	4096
 
 /* After the last bio that came while another one was in flight, so many are taken as if. */
-#define DEEP_BIOS	64
+#define DEEP_BIOS	16
 
 static unsigned int fragment_kib = 128;
 module_param(fragment_kib, uint, 0644);
@@ -105,7 +110,11 @@ static bool has_helper(const struct ca_device *ca, bool own, unsigned int enough
  */
 static bool comes_alone(struct ca_cpu *cpu, unsigned int bytes)
 {
-	if (atomic_inc_return(&cpu->depth) > 1) {
+	unsigned int depth = atomic_inc_return(&cpu->depth);
+
+	if (depth > cpu->most)
+		cpu->most = depth;
+	if (depth > 1) {
 		cpu->deep = DEEP_BIOS;
 		cpu->gap = PROBE_MIN;
 		return false;
@@ -129,11 +138,12 @@ static bool comes_alone(struct ca_cpu *cpu, unsigned int bytes)
  * A bio that is alone ends when the slowest of its fragments does. So these become smaller towards
  * its end: then all who share it end at about the same time, whatever each of them can do.
  *
- * Return: bytes, perhaps more than the bio has left.
+ * Context: The cutter. A setting may change at any time, so once for each fragment.
+ * Return: bytes, no more than the bio has left.
  */
 unsigned int ca_part(const struct dm_crypt_io *base)
 {
-	unsigned int most = READ_ONCE(base->ca->fragment_bytes);
+	unsigned int most = min(READ_ONCE(base->ca->fragment_bytes), base->rest.bi_size);
 	unsigned int least = base->least_part;
 
 	if (!least)
@@ -191,7 +201,18 @@ static bool is_worker_only(const struct dm_crypt_io *io)
 	const struct ca_device *ca = io->ca;
 
 	return ca->cipher.iv_ops->looks_at_data ||
-	       (bio_data_dir(io->base_bio) == WRITE && (ca->cipher.in_place || ca->in_order));
+	       (bio_data_dir(io->base_bio) == WRITE && ca->in_order);
+}
+
+/* How much fits into a soft interrupt, as far as is known. */
+static unsigned int inline_most(const struct ca_device *ca)
+{
+	unsigned int most = READ_ONCE(ca->inline_bytes);
+	unsigned int kib_ns = READ_ONCE(ca->kib_ns);
+
+	if (kib_ns)
+		most = min(most, max(INLINE_LEAST, (unsigned int)INLINE_NS / kib_ns * 1024));
+	return most;
 }
 
 /* What choose.h is told of a fragment, or of a base bio that has been read. */
@@ -202,7 +223,7 @@ static struct ca_choice describe(const struct dm_crypt_io *io, enum ca_caller ca
 		.bytes = io->bytes,
 		.worker_only = is_worker_only(io),
 		.stay = stays(io),
-		.most = READ_ONCE(io->ca->inline_bytes),
+		.most = inline_most(io->ca),
 	};
 }
 
@@ -233,23 +254,24 @@ enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
  * ca_place_read() - says where a read that has completed is cut
  * @base: its base io
  * @caller: CA_FROM_SOFTIRQ or CA_FROM_HARDIRQ
- * @now: if in a soft interrupt, the time, as local_clock() counts
  *
  * Return: CA_INLINE, then ca_place() is asked for each fragment; else CA_QUEUE or CA_LATER.
  */
-enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, u64 now)
+enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller)
 {
 	struct ca_choice choice = describe(base, caller);
 
-	if (caller == CA_FROM_SOFTIRQ) {
+	/* Somebody else's task lets others run, if he is not the fastest. */
+	if (caller == CA_FROM_SOFTIRQ && !in_task()) {
 		struct softirq_time *time = raw_cpu_ptr(&softirq_time);
+		u64 now = local_clock();
 
 		if (now - time->since > SOFTIRQ_WINDOW) {
 			time->since = now;
 			time->spent = 0;
 		}
 		choice.spent = time->spent > SOFTIRQ_SPENT;
-	} else if (!choice.stay) {
+	} else if (caller == CA_FROM_HARDIRQ && !choice.stay) {
 		choice.helper = has_helper(base->ca, true, max(2 * base->bytes, WORKER_BYTES));
 		choice.alone = is_alone(base);
 	}
@@ -257,12 +279,20 @@ enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller calle
 }
 
 /**
- * ca_spend() - remembers the time that a soft interrupt took
+ * ca_spend() - remembers the time that a soft interrupt took to convert something
+ * @ca: the device
+ * @bytes: what it converted
  * @since: when it began, as local_clock() counts
  */
-void ca_spend(u64 since)
+void ca_spend(struct ca_device *ca, unsigned int bytes, u64 since)
 {
-	raw_cpu_ptr(&softirq_time)->spent += local_clock() - since;
+	u64 spent = min_t(u64, local_clock() - since, NSEC_PER_SEC);
+	unsigned int kib_ns = div_u64(spent * 1024, bytes);
+	unsigned int before = READ_ONCE(ca->kib_ns);
+
+	raw_cpu_ptr(&softirq_time)->spent += spent;
+	/* An average of the last ones: one that was interrupted itself counts little. */
+	WRITE_ONCE(ca->kib_ns, before ? before - before / 8 + kib_ns / 8 : kib_ns);
 }
 
 /* -------------------------------------------------------------------------------- workers */
@@ -376,6 +406,13 @@ void ca_queue_fragment(struct dm_crypt_io *io)
 	unsigned long flags;
 	bool own;
 
+	io->queued_at = ca_latency_begin(io);
+	if (io->state == CA_CONVERTED) {
+		/* Only to be submitted, and its memory is warm here. */
+		INIT_WORK(&io->work, sleeper_work);
+		queue_work_on(raw_smp_processor_id(), ca->bound_wq, &io->work);
+		return;
+	}
 	if (io->sleeps) {
 		INIT_WORK(&io->work, sleeper_work);
 		queue_work(ca->io_wq, &io->work);
@@ -458,6 +495,7 @@ void ca_queue_softirq(struct dm_crypt_io *base)
 {
 	struct ca_cpu *cpu = this_cpu_ptr(base->ca->cpus);
 
+	base->queued_at = ca_latency_begin(base);
 	if (llist_add(&base->completed, &cpu->completed))
 		ca_softirq_schedule(&cpu->softirq);
 }
@@ -621,6 +659,34 @@ unsigned int ca_dispatch_emit_cpus(const struct ca_device *ca, char *result, uns
 		}
 		DMEMIT("%s%d", i ? "," : "", cpu);
 	}
+	return sz;
+}
+
+/**
+ * ca_dispatch_emit_depth() - writes how many base bios are in flight, and how many were at most
+ * @ca: the device
+ * @result: where to
+ * @maxlen: bytes there
+ *
+ * Each CPU remembers the most that came from there; their sum is what all of them may have had at
+ * the same time, or somewhat more than they ever had.
+ *
+ * Return: bytes written.
+ */
+unsigned int ca_dispatch_emit_depth(const struct ca_device *ca, char *result, unsigned int maxlen)
+{
+	unsigned int now = 0;
+	unsigned int most = 0;
+	unsigned int sz = 0;
+	int i;
+
+	for_each_possible_cpu(i) {
+		const struct ca_cpu *cpu = per_cpu_ptr(ca->cpus, i);
+
+		now += atomic_read(&cpu->depth);
+		most += READ_ONCE(cpu->most);
+	}
+	DMEMIT(" in_flight=%u in_flight_most=%u", now, most);
 	return sz;
 }
 

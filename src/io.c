@@ -36,6 +36,8 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#define DM_MSG_PREFIX	CA_NAME
+
 static unsigned int pool_reserve = 16;
 module_param(pool_reserve, uint, 0644);
 MODULE_PARM_DESC(pool_reserve, "Fragments and clones that a new device has in reserve, at least 1");
@@ -108,13 +110,20 @@ static void hook(struct dm_crypt_io *base, bio_end_io_t *end)
 	bio->bi_iter.bi_sector = base->ca->start + base->sector;
 }
 
+/* Whether an error is one: not for who would not wait, and goes on to try in another way. */
+static bool matters(const struct bio *bio, blk_status_t status)
+{
+	return status != BLK_STS_AGAIN && !(bio->bi_opf & REQ_RAHEAD);
+}
+
 /* The end of a base bio, and of its base io. */
 static void end_base(struct dm_crypt_io *base)
 {
 	struct bio *bio = base->base_bio;
 
-	if (base->status)
+	if (unlikely(base->status) && matters(bio, base->status))
 		ca_count(base->ca, CA_STAT_ERRORS);
+	trace_ca_bio_end(base);
 	ca_leave(base);
 	bio->bi_status = base->status;
 	if (!base->end_io) {
@@ -165,11 +174,36 @@ static void put_write(struct dm_crypt_io *io, bool clear)
 	io->clone = NULL;
 }
 
+/* The device below failed something. */
+static void report_below(const struct dm_crypt_io *io, blk_status_t status)
+{
+	const struct ca_device *ca = io->ca;
+
+	if (!matters(io->base_bio, status))
+		return;
+	DMERR_LIMIT("%s: %s of %u bytes at sector %llu failed on %s (%d): see its messages",
+		    dm_table_device_name(ca->ti->table),
+		    bio_data_dir(io->base_bio) == WRITE ? "write" : "read", io->bytes,
+		    ca->ti->begin + io->sector, ca->dev->name, blk_status_to_errno(status));
+}
+
+/* The device below has answered. */
+static void leave_device(struct dm_crypt_io *io, blk_status_t status)
+{
+	if (unlikely(io->since)) {
+		ca_latency_end(io, CA_PHASE_DEVICE, io->since);
+		io->since = 0;
+	}
+	if (unlikely(status))
+		report_below(io, status);
+}
+
 static void finish_write(struct bio *bio)
 {
 	struct dm_crypt_io *io = bio->bi_private;
 	blk_status_t status = bio->bi_status;
 
+	leave_device(io, status);
 	put_write(io, false);
 	end_fragment(io, status);
 }
@@ -201,6 +235,10 @@ static void submit_write(struct dm_crypt_io *io)
 {
 	struct dm_crypt_io *base = ca_base(io);
 
+	io->since = ca_latency_begin(io);
+	/* The submitter may not be made to wait; a worker may. */
+	if (current != base->submitter)
+		(io->clone ?: io->base_bio)->bi_opf &= ~REQ_NOWAIT;
 	if (!io->clone) {
 		ca_io_move(io, CA_WRITING);
 		submit_base(io);
@@ -306,10 +344,47 @@ static void order_work(struct work_struct *work)
 
 /* ------------------------------------------------------------------------- conversion */
 
+/* Copies as much as @to_at has left. */
+static void copy_data(const struct bio_vec *to, struct bvec_iter to_at,
+		      const struct bio_vec *from, struct bvec_iter from_at)
+{
+	while (to_at.bi_size) {
+		struct bio_vec out = bvec_iter_bvec(to, to_at);
+		struct bio_vec in = bvec_iter_bvec(from, from_at);
+		unsigned int bytes = min(out.bv_len, in.bv_len);
+
+		memcpy_page(out.bv_page, out.bv_offset, in.bv_page, in.bv_offset, bytes);
+		bvec_iter_advance_single(to, &to_at, bytes);
+		bvec_iter_advance_single(from, &from_at, bytes);
+	}
+}
+
+/*
+ * A write that is converted in place is tried again: what the driver made of its next unit before
+ * it found no memory gives way to what the writer has there.
+ */
+static void restore_unit(struct dm_crypt_io *io)
+{
+	struct bvec_iter from = io->base_bio->bi_iter;
+	struct bvec_iter to = io->ctx.at.in;
+
+	if (!io->bounce.count || !io->ca->cipher.in_place || !to.bi_size)
+		return;
+	bio_advance_iter(io->base_bio, &from,
+			 ((io->sector - ca_base(io)->sector) << SECTOR_SHIFT) +
+			 io->bytes - to.bi_size);
+	to.bi_size = io->ca->unit_size;
+	copy_data(io->ctx.to, to, io->base_bio->bi_io_vec, from);
+}
+
 /* @in_task: the caller may submit bios */
 static void finish_conversion(struct dm_crypt_io *io, bool in_task)
 {
 	ca_unwatch(io);
+	if (unlikely(io->since)) {
+		ca_latency_end(io, CA_PHASE_CONVERT, io->since);
+		io->since = 0;
+	}
 	if (io->waiter) {
 		complete(io->waiter);
 	} else if (io->ctx.error) {
@@ -346,6 +421,8 @@ void ca_io_converted(struct dm_crypt_io *io)
 
 static void start_conversion(struct dm_crypt_io *io, enum ca_caller caller)
 {
+	if (io->state == CA_CUT)
+		io->since = ca_latency_begin(io);
 	if (ca_convert(io, caller))
 		finish_conversion(io, caller != CA_FROM_SOFTIRQ);
 }
@@ -363,23 +440,10 @@ static void init_io(struct dm_crypt_io *io, struct ca_device *ca, struct dm_cryp
 	io->bounce.bytes = 0;
 	io->waiter = NULL;
 	io->state = CA_NEW;
+	io->queued_at = 0;
+	io->since = 0;
 	io->is_watched = false;
 	io->sleeps = false;
-}
-
-/* Copies as much as @to_at has left. */
-static void copy_data(const struct bio_vec *to, struct bvec_iter to_at,
-		      const struct bio_vec *from, struct bvec_iter from_at)
-{
-	while (to_at.bi_size) {
-		struct bio_vec out = bvec_iter_bvec(to, to_at);
-		struct bio_vec in = bvec_iter_bvec(from, from_at);
-		unsigned int bytes = min(out.bv_len, in.bv_len);
-
-		memcpy_page(out.bv_page, out.bv_offset, in.bv_page, in.bv_offset, bytes);
-		bvec_iter_advance_single(to, &to_at, bytes);
-		bvec_iter_advance_single(from, &from_at, bytes);
-	}
 }
 
 /*
@@ -396,9 +460,9 @@ static void take_part(struct dm_crypt_io *io, unsigned int bytes)
 
 	io->sector = base->rest_sector;
 	io->bytes = bytes;
+	io->sleeps = io->ca->cipher.iv_ops->looks_at_data;
 	if (to != from && io->ca->cipher.in_place) {
 		copy_data(to, start, from, base->rest);
-		io->sleeps = true;	/* what fails half way cannot be tried again */
 		ca_convert_init(io, bytes, to, &start, to, meta);
 	} else {
 		ca_convert_init(io, bytes, from, &base->rest, to, meta);
@@ -507,7 +571,7 @@ static struct dm_crypt_io *cut_write_fragment(struct dm_crypt_io *base, enum ca_
 	gfp_t gfp = may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
 	const bool whole = base->base_bio->bi_opf & REQ_ATOMIC;
 	unsigned int rest = base->rest.bi_size;
-	unsigned int wanted = whole ? rest : min(rest, ca_part(base));
+	unsigned int wanted = whole ? rest : ca_part(base);
 	struct ca_device *ca = base->ca;
 	struct dm_crypt_io *io = base;
 
@@ -551,6 +615,15 @@ static __always_inline void place(struct dm_crypt_io *io, enum ca_caller caller,
 		ca_queue_fragment(io);
 }
 
+/* Somebody begins with a fragment, or goes on with it. */
+static void leave_queue(struct dm_crypt_io *io)
+{
+	if (unlikely(io->queued_at)) {
+		ca_latency_end(io, CA_PHASE_QUEUE, io->queued_at);
+		io->queued_at = 0;
+	}
+}
+
 /*
  * All of the base bio has been cut. What no worker has begun the cutter does, rather than wait;
  * then it drops its reference.
@@ -560,10 +633,13 @@ static void help_out(struct dm_crypt_io *base, enum ca_caller caller)
 	struct dm_crypt_io *io;
 
 	while ((io = ca_take_back(base, caller))) {
-		if (io->state == CA_CUT)
+		leave_queue(io);
+		if (io->state == CA_CUT) {
 			convert_own(io, caller);
-		else
+		} else {
+			base->own_bytes += io->bytes;
 			ca_io_run(io, caller);
+		}
 	}
 	put_base(base);
 }
@@ -599,17 +675,18 @@ static bool cut_write(struct dm_crypt_io *base, enum ca_caller caller)
  */
 static void cut_read(struct dm_crypt_io *base, enum ca_caller caller)
 {
-	bool helps = helps_out(caller) && base->rest.bi_size > ca_part(base);
+	unsigned int part = ca_part(base);
+	bool helps = helps_out(caller) && part < base->rest.bi_size;
 
 	if (helps)
 		atomic_inc(&base->refs);
-	while (base->rest.bi_size > ca_part(base)) {
+	for (; part < base->rest.bi_size; part = ca_part(base)) {
 		struct dm_crypt_io *io = alloc_fragment(base, GFP_NOWAIT | __GFP_NOWARN);
 
 		if (!io)
 			break;
 		atomic_inc(&base->refs);
-		take_part(io, ca_part(base));
+		take_part(io, part);
 		place(io, caller, true);
 	}
 	take_part(base, base->rest.bi_size);
@@ -632,12 +709,15 @@ static void cut_read_in_softirq(struct dm_crypt_io *base)
 {
 	u64 since = local_clock();
 
-	if (ca_place_read(base, CA_FROM_SOFTIRQ, since) == CA_QUEUE) {
+	if (ca_place_read(base, CA_FROM_SOFTIRQ) == CA_QUEUE) {
 		defer_read(base);
 		return;
 	}
+	atomic_inc(&base->refs);
 	cut_read(base, CA_FROM_SOFTIRQ);
-	ca_spend(since);
+	if (base->own_bytes)
+		ca_spend(base->ca, base->own_bytes, since);
+	put_base(base);
 }
 
 /* The ciphertext is there, or an error. */
@@ -645,6 +725,7 @@ static void finish_read(struct dm_crypt_io *base, blk_status_t status)
 {
 	enum ca_caller caller = ca_caller(base);
 
+	leave_device(base, status);
 	if (status) {
 		end_fragment(base, status);
 		return;
@@ -654,7 +735,7 @@ static void finish_read(struct dm_crypt_io *base, blk_status_t status)
 		cut_read(base, caller);
 	else if (caller == CA_FROM_SOFTIRQ)
 		cut_read_in_softirq(base);
-	else if (ca_place_read(base, caller, 0) == CA_QUEUE)
+	else if (ca_place_read(base, caller) == CA_QUEUE)
 		defer_read(base);
 	else
 		ca_queue_softirq(base);
@@ -701,6 +782,7 @@ static bool start_read(struct dm_crypt_io *base, bool may_wait)
 {
 	struct bio *clone;
 
+	base->since = ca_latency_begin(base);
 	if (!base->ca->meta_size) {
 		bio_set_dev(base->base_bio, base->ca->dev->bdev);
 		hook(base, finish_base_read);
@@ -801,6 +883,7 @@ static void check_units(struct dm_crypt_io *base)
  */
 void ca_io_run(struct dm_crypt_io *io, enum ca_caller caller)
 {
+	leave_queue(io);
 	switch (io->state) {
 	case CA_READ:
 		if (caller == CA_FROM_SOFTIRQ)
@@ -810,6 +893,8 @@ void ca_io_run(struct dm_crypt_io *io, enum ca_caller caller)
 		break;
 	case CA_PARKING:
 		ca_count(io->ca, CA_STAT_RESUMED);
+		if (io->sleeps)
+			restore_unit(io);
 		start_conversion(io, caller);
 		break;
 	case CA_CUT:
@@ -831,6 +916,7 @@ static void cutter_work(struct work_struct *work)
 	unsigned int noio = memalloc_noio_save();
 	struct ca_device *ca = base->ca;
 
+	base->base_bio->bi_opf &= ~REQ_NOWAIT;
 	if (base->checks_again) {
 		check_units(base);
 		memalloc_noio_restore(noio);
@@ -873,6 +959,7 @@ void ca_io_map(struct ca_device *ca, struct bio *bio)
 	base->accounted = 0;
 	atomic_set(&base->refs, 1);
 	base->status = BLK_STS_OK;
+	trace_ca_bio(base);
 	ca_enter(base);
 	/* For a worker that reads again. */
 	if (ca->meta_size)
@@ -880,9 +967,11 @@ void ca_io_map(struct ca_device *ca, struct bio *bio)
 
 	if (bio_data_dir(bio) == READ) {
 		ca_count(ca, CA_STAT_READS);
+		ca_count_bytes(ca, CA_STAT_READ_BYTES, base->bytes);
 		done = start_read(base, false);
 	} else {
 		ca_count(ca, CA_STAT_WRITES);
+		ca_count_bytes(ca, CA_STAT_WRITTEN_BYTES, base->bytes);
 		/* Who came first and waits for memory is not overtaken. */
 		done = !atomic_read(&ca->cutters) && cut_write(base, CA_FROM_MAP);
 	}

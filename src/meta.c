@@ -5,13 +5,14 @@
  *
  *	tag | IV, if it is stored | zeros
  *
- * A base bio has one page for that of all of its units, so it is no larger than that allows.
+ * A base bio has at most a page for that of all of its units, so it is no larger than that allows.
  */
 #include "dm-crypt-async.h"
 
 #include <linux/blk-integrity.h>
 #include <linux/err.h>
 #include <linux/mm.h>
+#include <linux/slab.h>
 
 #define DM_MSG_PREFIX	CA_NAME
 
@@ -77,19 +78,35 @@ void ca_meta_exit(struct ca_device *ca)
 		mempool_exit(&ca->metas);
 }
 
+/* Bytes of metadata of all of a base bio's units. */
+static unsigned int bytes_of(const struct bio *bio, const struct ca_device *ca)
+{
+	return (bio_sectors(bio) >> ca->unit_shift) * ca->meta_size;
+}
+
 /**
- * ca_meta_get() - gives a base io its page, if the device has metadata
+ * ca_meta_get() - gives a base io memory for metadata, if the device has any
  * @base: the base io
  * @gfp: with or without waiting
+ *
+ * A page of the pool costs more than a few bytes, as the allocator may clear it, so that is what
+ * there is if nothing else is to be had, or all of it is needed.
  *
  * Return: whether it has what it needs.
  */
 bool ca_meta_get(struct dm_crypt_io *base, gfp_t gfp)
 {
+	unsigned int bytes = bytes_of(base->base_bio, base->ca);
 	struct page *page;
 
 	if (!base->ca->meta_size || base->meta)
 		return true;
+	base->meta_pooled = false;
+	if (bytes <= PAGE_SIZE / 2)
+		base->meta = kmalloc(bytes, GFP_NOWAIT | __GFP_NOWARN);
+	if (base->meta)
+		return true;
+	base->meta_pooled = true;
 	page = mempool_alloc(&base->ca->metas, gfp);
 	if (page)
 		base->meta = page_address(page);
@@ -98,13 +115,16 @@ bool ca_meta_get(struct dm_crypt_io *base, gfp_t gfp)
 
 /**
  * ca_meta_put() - takes it back
- * @base: the base io, which has one
+ * @base: the base io, which has some
  *
  * Context: Any.
  */
 void ca_meta_put(struct dm_crypt_io *base)
 {
-	mempool_free(virt_to_page(base->meta), &base->ca->metas);
+	if (base->meta_pooled)
+		mempool_free(virt_to_page(base->meta), &base->ca->metas);
+	else
+		kfree(base->meta);
 	base->meta = NULL;
 }
 
@@ -113,7 +133,7 @@ void ca_meta_put(struct dm_crypt_io *base)
  * @base: the base io
  * @sector: where the part begins, relative to the target
  *
- * Return: a pointer into the base io's page, which it has.
+ * Return: a pointer into the base io's memory for it, which it has.
  */
 u8 *ca_meta_of(const struct dm_crypt_io *base, sector_t sector)
 {
@@ -150,7 +170,7 @@ bool ca_meta_reserve(const struct ca_device *ca, struct bio *clone, gfp_t gfp)
  */
 int ca_meta_attach(const struct ca_device *ca, struct bio *clone, u8 *meta)
 {
-	unsigned int bytes = (bio_sectors(clone) >> ca->unit_shift) * ca->meta_size;
+	unsigned int bytes = bytes_of(clone, ca);
 	struct bio_integrity_payload *payload = bio_integrity(clone);
 
 	if (!meta)

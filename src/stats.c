@@ -5,6 +5,8 @@
 static const char * const ca_stat_names[CA_STAT_COUNT] = {
 	[CA_STAT_READS]		= "reads",
 	[CA_STAT_WRITES]	= "writes",
+	[CA_STAT_READ_BYTES]	= "read_bytes",
+	[CA_STAT_WRITTEN_BYTES]	= "written_bytes",
 	[CA_STAT_INLINE]	= "inline",
 	[CA_STAT_QUEUED]	= "queued",
 	[CA_STAT_DEFERRED]	= "deferred",
@@ -52,6 +54,7 @@ unsigned int ca_stats_emit(const struct ca_device *ca, char *result, unsigned in
 	       ca_stats_sum(ca, CA_STAT_INLINE) + ca_stats_sum(ca, CA_STAT_QUEUED));
 	for (i = 0; i < CA_STAT_COUNT; i++)
 		DMEMIT(" %s=%llu", ca_stat_names[i], ca_stats_sum(ca, i));
+	sz += ca_dispatch_emit_depth(ca, result + sz, maxlen - sz);
 	DMEMIT(" pages=%d cached=%u", atomic_read(&ca->pages_held), ca_pages_cached(ca));
 	sz += ca_tune_emit(ca, result + sz, maxlen - sz);
 	return sz;

@@ -22,6 +22,7 @@
 #include <linux/hash.h>
 #include <linux/list.h>
 #include <linux/module.h>
+#include <linux/scatterlist.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -48,16 +49,17 @@ static u32 fail_permille;
 static u32 fail_errno = EIO;
 static u32 fail_where = FAIL_COMPLETE;
 static u32 lose_permille;
+static u32 nomem_permille;
 static u32 seed = 1;
 
 enum counter {
 	SUBMITTED, SYNC, COMPLETED, BUSY, REFUSED, FAILED, LOST, OUT_OF_ORDER, MAX_IN_FLIGHT,
-	FROM_WORKERS, FROM_SOFTIRQS, FROM_HARDIRQS, COUNTERS
+	FROM_WORKERS, FROM_SOFTIRQS, FROM_HARDIRQS, NO_MEMORY, COUNTERS
 };
 
 static const char * const counter_names[COUNTERS] = {
 	"submitted", "sync", "completed", "busy", "refused", "failed", "lost", "out_of_order",
-	"max_in_flight", "from_worker", "from_softirq", "from_hardirq"
+	"max_in_flight", "from_worker", "from_softirq", "from_hardirq", "no_memory"
 };
 
 static atomic64_t counters[COUNTERS];
@@ -313,6 +315,18 @@ static int enqueue(struct chaos_request *r)
 	return err;
 }
 
+/* As a driver that allocates half way: an encryption leaves some of its output behind. */
+static int find_no_memory(struct chaos_request *r)
+{
+	static const u8 rubbish[64] = { 0xaa, 0x55 };
+
+	if (r->encrypt)
+		sg_copy_from_buffer(r->outer->dst, sg_nents(r->outer->dst), rubbish,
+				    min_t(size_t, sizeof(rubbish), r->outer->cryptlen));
+	atomic64_inc(&counters[NO_MEMORY]);
+	return -ENOMEM;
+}
+
 static int submit(struct skcipher_request *outer, bool encrypt)
 {
 	struct chaos_request *r = skcipher_request_ctx(outer);
@@ -329,6 +343,9 @@ static int submit(struct skcipher_request *outer, bool encrypt)
 	INIT_WORK(&r->work, work);
 	atomic64_inc(&counters[SUBMITTED]);
 
+	if (!(outer->base.flags & CRYPTO_TFM_REQ_MAY_SLEEP) &&
+	    happens(r, 5, READ_ONCE(nomem_permille)))
+		return find_no_memory(r);
 	if (happens(r, 3, READ_ONCE(fail_permille))) {
 		r->err = -(int)READ_ONCE(fail_errno);
 		if (READ_ONCE(fail_where) == FAIL_SUBMIT) {
@@ -579,6 +596,7 @@ static void make_debugfs(void)
 	debugfs_create_u32("fail_errno", 0600, debugfs, &fail_errno);
 	debugfs_create_u32("fail_where", 0600, debugfs, &fail_where);
 	debugfs_create_u32("lose_permille", 0600, debugfs, &lose_permille);
+	debugfs_create_u32("nomem_permille", 0600, debugfs, &nomem_permille);
 	debugfs_create_u32("seed", 0600, debugfs, &seed);
 	debugfs_create_file("hold", 0600, debugfs, NULL, &hold_fops);
 	debugfs_create_file("release", 0200, debugfs, &engine.held, &release_fops);

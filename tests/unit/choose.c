@@ -28,7 +28,7 @@ struct rule {
 
 static int needs_worker(const struct ca_choice *c)
 {
-	return c->worker_only && c->caller < CA_FROM_WORKER;
+	return c->worker_only && c->caller != CA_FROM_SLEEPER;
 }
 
 static int in_hardirq(const struct ca_choice *c)
