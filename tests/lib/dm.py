@@ -1,103 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The device mapper by ioctl, in process: a fork per dmsetup is slow in an
-emulated guest. The structures are those of <linux/dm-ioctl.h>."""
+emulated guest."""
 
 import contextlib
 import errno
-import fcntl
 import itertools
 import os
 import struct
+import sys
 import time
 
-import scratch
-
-_HEADER = struct.Struct("=3I2II i 3I Q 128s 129s 7x")
-_TARGET = struct.Struct("=QQiI16s")
-_VERSION = (4, 0, 0)
-
-(_CREATE, _REMOVE, _SUSPEND, _STATUS, _LOAD, _CLEAR, _DEPS, _TABLE_STATUS,
- _VERSIONS, _MESSAGE) = (3, 4, 6, 7, 9, 10, 11, 12, 13, 14)
-
-_SUSPEND_FLAG = 1 << 1
-_STATUS_TABLE_FLAG = 1 << 4
-_ACTIVE_FLAG = 1 << 5
-_INACTIVE_FLAG = 1 << 6
-_BUFFER_FULL_FLAG = 1 << 8
-_SKIP_LOCKFS_FLAG = 1 << 10
-_NOFLUSH_FLAG = 1 << 11
-_QUERY_INACTIVE_FLAG = 1 << 12
-_IMA_FLAG = 1 << 19
-
-_SMALL = 1024       # Python lets other threads run only up to this size
-_LARGE = 64 << 10
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..",
+                                "scripts"))
+import scratch  # noqa: E402
+from crypt_async import ioctl as dm  # noqa: E402
 
 _numbers = itertools.count()
-_control = None
+_is_loaded = False
 
 
-class _Answer:
-    """What an ioctl returned: the header's fields and the data after it."""
-
-    def __init__(self, buffer):
-        fields = _HEADER.unpack_from(buffer)
-        self.targets, self.open_count, self.flags = fields[5:8]
-        self.dev = fields[10]
-        self.data = bytes(buffer[fields[4]:fields[3]])
-
-
-def _ioctl(command, name="", *, flags=0, payload=b"", count=0, size=_SMALL):
-    global _control
-    if _control is None:
+def _ioctl(*args, **kwargs):
+    global _is_loaded
+    if not _is_loaded:
         scratch.modprobe("dm-mod")
-        _control = os.open("/dev/mapper/control", os.O_RDWR | os.O_CLOEXEC)
-    size = max(size, _HEADER.size + len(payload))
-    buffer = bytearray(size)
-    _HEADER.pack_into(buffer, 0, *_VERSION, size, _HEADER.size, count, 0,
-                      flags, 0, 0, 0, name.encode(), b"")
-    buffer[_HEADER.size:_HEADER.size + len(payload)] = payload
-    request = 0xC0000000 | _HEADER.size << 16 | 0xFD << 8 | command
-    fcntl.ioctl(_control, request, buffer, True)
-    answer = _Answer(buffer)
-    if answer.flags & _BUFFER_FULL_FLAG:
-        raise OSError(errno.ENOSPC, "the ioctl's buffer is too small")
-    return answer
-
-
-def _text(data):
-    return data.split(b"\0", 1)[0].decode()
-
-
-def _pack_table(table):
-    out = b""
-    for start, length, target, params in table:
-        text = params.encode() + b"\0"
-        text += bytes(-(len(text) + _TARGET.size) % 8)
-        out += _TARGET.pack(start, length, 0, _TARGET.size + len(text),
-                            target.encode()) + text
-    return out
-
-
-def _unpack_table(answer):
-    at = 0
-    for _ in range(answer.targets):
-        start, length, _, following, target = _TARGET.unpack_from(
-            answer.data, at)
-        yield (start, length, _text(target),
-               _text(answer.data[at + _TARGET.size:]))
-        at = following
+        _is_loaded = True
+    return dm.call(*args, **kwargs)
 
 
 def list_versions():
     """The registered targets: {name: (major, minor, patch)}."""
-    data = _ioctl(_VERSIONS, size=_LARGE).data
-    found, at = {}, 0
-    while True:
-        following, *version = struct.unpack_from("=4I", data, at)
-        found[_text(data[at + 16:])] = tuple(version)
-        if not following:
-            return found
-        at += following
+    scratch.modprobe("dm-mod")
+    return dm.versions()
 
 
 class Mapping:
@@ -107,7 +40,7 @@ class Mapping:
 
     def __init__(self, table=None):
         self.name = f"ca-{os.getpid()}-{next(_numbers)}"
-        self.dev = _ioctl(_CREATE, self.name).dev
+        self.dev = _ioctl(dm.CREATE, self.name).dev
         self.number = os.minor(self.dev)
         self.path = f"/dev/dm-{self.number}"
         self.devno = f"{os.major(self.dev)}:{self.number}"
@@ -127,21 +60,21 @@ class Mapping:
 
     def load(self, table):
         """Load a table into the inactive slot."""
-        _ioctl(_LOAD, self.name, payload=_pack_table(table), count=len(table))
+        _ioctl(dm.LOAD, self.name, payload=dm.pack_table(table), count=len(table))
 
     def clear(self):
         """Drop the inactive table."""
-        _ioctl(_CLEAR, self.name)
+        _ioctl(dm.CLEAR, self.name)
 
     def resume(self):
         """Make the inactive table, if any, the active one and resume."""
-        _ioctl(_SUSPEND, self.name)
+        _ioctl(dm.SUSPEND, self.name)
 
     def suspend(self, *, noflush=False, lockfs=True):
         """Suspend: by default after what is in flight, and a frozen fs."""
-        _ioctl(_SUSPEND, self.name, flags=_SUSPEND_FLAG
-               | (_NOFLUSH_FLAG if noflush else 0)
-               | (0 if lockfs else _SKIP_LOCKFS_FLAG))
+        _ioctl(dm.SUSPEND, self.name, flags=dm.SUSPEND_FLAG
+               | (dm.NOFLUSH_FLAG if noflush else 0)
+               | (0 if lockfs else dm.SKIP_LOCKFS_FLAG))
 
     def reload(self, table, **how):
         """Load a table and switch to it."""
@@ -154,14 +87,14 @@ class Mapping:
         active one, in one go: much cheaper than another device."""
         if table is not None:
             self.load(table)
-        _ioctl(_SUSPEND, self.name, flags=_SKIP_LOCKFS_FLAG)
+        _ioctl(dm.SUSPEND, self.name, flags=dm.SKIP_LOCKFS_FLAG)
 
     def remove(self, patience=10):
         """Remove the device, waiting for udev to let go of it."""
         end = time.monotonic() + patience
         while True:
             try:
-                _ioctl(_REMOVE, self.name)
+                _ioctl(dm.REMOVE, self.name)
                 break
             except OSError as error:
                 if error.errno == errno.ENXIO:
@@ -179,13 +112,13 @@ class Mapping:
         self.remove()
 
     def _status(self, flags, inactive):
-        flags |= _QUERY_INACTIVE_FLAG if inactive else 0
-        return list(_unpack_table(_ioctl(_TABLE_STATUS, self.name,
-                                         flags=flags, size=_LARGE)))
+        flags |= dm.QUERY_INACTIVE_FLAG if inactive else 0
+        return list(dm.unpack_table(_ioctl(dm.TABLE_STATUS, self.name,
+                                         flags=flags, size=dm.LARGE)))
 
     def table(self, inactive=False):
         """The table, as `dmsetup table --showkeys` prints it."""
-        return self._status(_STATUS_TABLE_FLAG, inactive)
+        return self._status(dm.STATUS_TABLE_FLAG, inactive)
 
     def params(self, inactive=False):
         """The arguments of the only target of the table."""
@@ -194,36 +127,36 @@ class Mapping:
 
     def info(self):
         """The status of the only target, as `dmsetup status` prints it."""
-        (_, _, _, text), = self._status(_NOFLUSH_FLAG, False)
+        (_, _, _, text), = self._status(dm.NOFLUSH_FLAG, False)
         return text
 
     def ima(self):
         """What the only target tells to be measured."""
-        (_, _, _, text), = self._status(_IMA_FLAG, False)
+        (_, _, _, text), = self._status(dm.IMA_FLAG, False)
         return text
 
     def message(self, text, sector=0):
         """Send a message to the target at a sector; its answer."""
-        payload = struct.pack("=Q", sector) + text.encode() + b"\0"
-        return _text(_ioctl(_MESSAGE, self.name, payload=payload,
-                            size=_LARGE).data)
+        payload = dm.pack_message(text, sector)
+        return dm.text(_ioctl(dm.MESSAGE, self.name, payload=payload,
+                            size=dm.LARGE).data)
 
     def deps(self):
         """The devices below, as a list of "major:minor"."""
-        data = _ioctl(_DEPS, self.name, size=_LARGE).data
+        data = _ioctl(dm.DEPS, self.name, size=dm.LARGE).data
         count, = struct.unpack_from("=I", data)
         return [f"{os.major(dev)}:{os.minor(dev)}"
                 for dev in struct.unpack_from(f"={count}Q", data, 8)]
 
     def open_count(self):
         """How often the device is open."""
-        return _ioctl(_STATUS, self.name).open_count
+        return _ioctl(dm.STATUS, self.name).open_count
 
     def flags(self):
         """(active table present, inactive table present, suspended)."""
-        flags = _ioctl(_STATUS, self.name).flags
+        flags = _ioctl(dm.STATUS, self.name).flags
         return tuple(bool(flags & bit) for bit in
-                     (_ACTIVE_FLAG, _INACTIVE_FLAG, _SUSPEND_FLAG))
+                     (dm.ACTIVE_FLAG, dm.INACTIVE_FLAG, dm.SUSPEND_FLAG))
 
     def queue(self, attribute):
         """An attribute of the device's queue in sysfs."""

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What all parts share: problems with their exit codes (those of
+cryptsetup(8)), and how the user is spoken to."""
+
+import ctypes
+import os
+import resource
+import subprocess
+import sys
+
+MODULE = "dm_crypt_async"
+OURS, KERNELS = "crypt-async", "crypt"
+PARAMETERS = f"/sys/module/{MODULE}/parameters"
+
+_PR_SET_DUMPABLE, _MCL_CURRENT, _MCL_FUTURE = 4, 1, 2
+
+USAGE, PERMISSION, MEMORY, DEVICE, BUSY = 1, 2, 3, 4, 5
+
+
+class Problem(Exception):
+    """Something is wrong, and this is what, and what to do."""
+
+    def __init__(self, text, code=DEVICE):
+        super().__init__(text)
+        self.code = code
+
+
+def colour(number, text):
+    """Coloured on a terminal."""
+    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        return f"\033[{number}m{text}\033[0m"
+    return text
+
+
+def say(text):
+    """To the user, beside what the command prints."""
+    print(f"crypt-async: {text}", file=sys.stderr, flush=True)
+
+
+def keep_private():
+    """From here on there may be keys in memory, and a file system may be
+    suspended: nothing of this process is written or read back by paging, or
+    dumped. (What Python made of a key cannot be wiped.)"""
+    libc = ctypes.CDLL(None, use_errno=True)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    libc.prctl(_PR_SET_DUMPABLE, 0)
+    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE):
+        raise Problem("memory cannot be locked, which is needed to swap the "
+                      "table of a file system that this runs from", MEMORY)
+
+
+def need_root():
+    """Almost everything does."""
+    if os.geteuid():
+        raise Problem("only root can do this: say sudo crypt-async ...",
+                      PERMISSION)
+
+
+def run(*words, **how):
+    """Run a program; its output. A Problem if it fails or is not there."""
+    try:
+        done = subprocess.run(words, text=True, stdout=subprocess.PIPE,
+                              check=False,
+                              env={**os.environ, "LC_ALL": "C"}, **how)
+    except FileNotFoundError:
+        raise Problem(f"{words[0]} is not installed", USAGE) from None
+    if done.returncode:
+        raise Problem(f"{words[0]} failed", done.returncode
+                      if words[0] == "cryptsetup" else DEVICE)
+    return done.stdout
+
+
+def read(path):
+    """A small file's text, None where there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def is_loaded(module):
+    """Is it in the kernel?"""
+    return os.path.isdir(f"/sys/module/{module}")
+
+
+def parameter(name):
+    """A parameter of the module, None if that is not loaded."""
+    return read(f"{PARAMETERS}/{name}")
+
+
+def load_module():
+    """Have the target crypt-async be there."""
+    if is_loaded(MODULE):
+        return
+    done = subprocess.run(["modprobe", MODULE], text=True, check=False,
+                          stderr=subprocess.PIPE)
+    if done.returncode:
+        raise Problem(f"the module cannot be loaded: {done.stderr.strip()}\n"
+                      "crypt-async doctor says more", DEVICE)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""doctor: what is in order on this machine, what is not, and what to do."""
+
+import glob
+import os
+import subprocess
+
+from .common import MODULE, colour, is_loaded, parameter, read
+from .mapping import all_mappings, stands_in
+
+TAKEOVER = "/etc/modprobe.d/crypt-async.conf"
+RELEASE = os.uname().release
+SLOW = ("generic", "lib")
+
+_findings = []
+
+
+def _fine(text):
+    _findings.append((True, text, None))
+
+
+def _wrong(text, advice):
+    _findings.append((False, text, advice))
+
+
+def _headers():
+    if os.path.isdir(f"/lib/modules/{RELEASE}/build"):
+        _fine(f"headers of {RELEASE} are there to build the module")
+    else:
+        _wrong(f"no headers of {RELEASE}", "apt install "
+               f"linux-headers-{RELEASE}, or linux-headers-amd64 for every "
+               "kernel to come")
+
+
+def _module():
+    found = subprocess.run(["modinfo", "-F", "filename", MODULE], text=True,
+                           capture_output=True, check=False)
+    if is_loaded(MODULE):
+        _fine(f"the module is loaded, version "
+              f"{read(f'/sys/module/{MODULE}/version')}")
+    elif found.returncode:
+        _wrong(f"{RELEASE} has no module {MODULE}", "install the package "
+               "crypt-async-dkms, or say make install in the sources; dkms "
+               "status says what was built")
+    else:
+        _fine(f"the module is installed: {found.stdout.strip()}")
+
+
+def _dkms():
+    try:
+        found = subprocess.run(["dkms", "status", "dm-crypt-async"],
+                               text=True, capture_output=True, check=False)
+    except FileNotFoundError:
+        _wrong("DKMS is not installed: a new kernel will come without the "
+               "module", "apt install dkms")
+        return
+    text = found.stdout.strip()
+    if f", {RELEASE}," in text and "installed" in text:
+        _fine("DKMS has built it for this kernel")
+    elif text:
+        _wrong(f"DKMS knows it, but not for {RELEASE}: {text}",
+               f"dkms autoinstall -k {RELEASE}; its log is "
+               "/var/lib/dkms/dm-crypt-async/*/build/make.log")
+    else:
+        _wrong("DKMS does not know the module: a new kernel will come "
+               "without it", "install the package crypt-async-dkms")
+
+
+def _secure_boot():
+    variables = glob.glob("/sys/firmware/efi/efivars/SecureBoot-*")
+    if not variables:
+        _fine("no Secure Boot")
+        return
+    with open(variables[0], "rb") as file:
+        is_on = file.read()[-1:] == b"\1"
+    if not is_on:
+        _fine("Secure Boot is off")
+        return
+    signer = subprocess.run(["modinfo", "-F", "signer", MODULE], text=True,
+                            capture_output=True, check=False).stdout.strip()
+    if signer:
+        _fine(f"Secure Boot is on, and the module is signed by {signer}; "
+              "mokutil --list-enrolled says whether the machine trusts that")
+    else:
+        _wrong("Secure Boot is on, and the module is not signed: it will "
+               "not be loaded", "dkms signs what it builds once its key is "
+               "enrolled: mokutil --import /var/lib/dkms/mok.pub, reboot")
+
+
+def _targets():
+    if stands_in():
+        _fine("takeover: the target crypt is this module")
+    elif is_loaded("dm_crypt"):
+        _fine("dm-crypt is loaded beside it, as the target crypt")
+    else:
+        _fine("dm-crypt is not loaded")
+    if not os.path.exists(TAKEOVER):
+        _fine("the next boot uses dm-crypt; crypt-async adopt moves "
+              "mappings after it")
+    elif stands_in():
+        _fine("the next boot uses this module as crypt")
+    elif is_loaded(MODULE) and parameter("replace_dm_crypt") == "N":
+        _wrong("takeover is enabled, but the module runs beside dm-crypt",
+               "reboot")
+
+
+def _driver():
+    best, priority = None, -1
+    for entry in (read("/proc/crypto") or "").split("\n\n"):
+        fields = dict((part.strip() for part in line.split(":", 1))
+                      for line in entry.splitlines() if ":" in line)
+        if fields.get("name") == "xts(aes)" and \
+                int(fields["priority"]) > priority:
+            best, priority = fields["driver"], int(fields["priority"])
+    flags = read("/proc/cpuinfo") or ""
+    if best is None:
+        _fine("no driver for xts(aes) is loaded yet")
+    elif any(word in best for word in SLOW) and " aes " in flags:
+        _wrong(f"xts(aes) is done by {best}, though this processor has AES "
+               "instructions", "modprobe aesni_intel, and have it loaded at "
+               "boot: echo aesni_intel > /etc/modules-load.d/aesni.conf")
+    else:
+        _fine(f"xts(aes) is done by {best}")
+
+
+def _mappings():
+    for mapping in all_mappings():
+        for line, status in zip(
+                [line for line in mapping.table()
+                 if line.target == "crypt-async"], mapping.status()):
+            bad = {key: status[key] for key in ("refused", "forged",
+                                                "overdue", "errors")
+                   if status.get(key)}
+            if bad:
+                _wrong(f"{mapping.name} at {line.start}: " + ", ".join(
+                    f"{value} {key}" for key, value in bad.items()),
+                    "journalctl -k -g device-mapper says what happened")
+
+
+def doctor():
+    """crypt-async doctor"""
+    for look in (_headers, _module, _dkms, _secure_boot, _targets, _driver,
+                 _mappings):
+        look()
+    for is_fine, text, advice in _findings:
+        print(colour(32, "ok   ") if is_fine else colour(31, "wrong"), text)
+        if advice:
+            print("      ->", advice)
+    return 0 if all(is_fine for is_fine, _, _ in _findings) else 4

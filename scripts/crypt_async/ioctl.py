@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The device mapper by ioctl: keys go through memory only, and a table can be
+swapped under the root file system, where no program could be started in
+between. The structures are those of <linux/dm-ioctl.h>."""
+
+import errno
+import fcntl
+import os
+import struct
+
+_HEADER = struct.Struct("=3I2II i 3I Q 128s 129s 7x")
+_TARGET = struct.Struct("=QQiI16s")
+_VERSION = (4, 0, 0)
+
+(CREATE, REMOVE, SUSPEND, STATUS, LOAD, CLEAR, DEPS, TABLE_STATUS, VERSIONS,
+ MESSAGE) = (3, 4, 6, 7, 9, 10, 11, 12, 13, 14)
+LIST_DEVICES = 2
+
+READONLY_FLAG = 1 << 0
+SUSPEND_FLAG = 1 << 1
+STATUS_TABLE_FLAG = 1 << 4
+ACTIVE_FLAG = 1 << 5
+INACTIVE_FLAG = 1 << 6
+BUFFER_FULL_FLAG = 1 << 8
+SKIP_LOCKFS_FLAG = 1 << 10
+NOFLUSH_FLAG = 1 << 11
+QUERY_INACTIVE_FLAG = 1 << 12
+SECURE_DATA_FLAG = 1 << 15
+IMA_FLAG = 1 << 19
+
+SMALL = 1024        # Python lets other threads run only up to this size
+LARGE = 64 << 10
+
+_control = None
+
+
+class Answer:
+    """What an ioctl returned: the header's fields and the data after it."""
+
+    def __init__(self, buffer):
+        fields = _HEADER.unpack_from(buffer)
+        self.targets, self.open_count, self.flags = fields[5:8]
+        self.dev = fields[10]
+        self.name, self.uuid = text(fields[11]), text(fields[12])
+        self.data = bytes(buffer[fields[4]:fields[3]])
+
+
+def call(command, name="", *, flags=0, payload=b"", count=0, size=SMALL):
+    """One ioctl. Raises OSError as the kernel says."""
+    global _control
+    if len(name.encode()) > 127:
+        raise OSError(errno.ENXIO, "no mapping has a name of that length")
+    if _control is None:
+        _control = os.open("/dev/mapper/control", os.O_RDWR | os.O_CLOEXEC)
+    size = max(size, _HEADER.size + len(payload))
+    buffer = bytearray(size)
+    _HEADER.pack_into(buffer, 0, *_VERSION, size, _HEADER.size, count, 0,
+                      flags, 0, 0, 0, name.encode(), b"")
+    buffer[_HEADER.size:_HEADER.size + len(payload)] = payload
+    request = 0xC0000000 | _HEADER.size << 16 | 0xFD << 8 | command
+    try:
+        fcntl.ioctl(_control, request, buffer, True)
+        answer = Answer(buffer)
+    finally:
+        if flags & SECURE_DATA_FLAG:
+            buffer[:] = bytes(len(buffer))
+    if answer.flags & BUFFER_FULL_FLAG:
+        raise OSError(errno.ENOSPC, "the ioctl's buffer is too small")
+    return answer
+
+
+def text(data):
+    """A string as the kernel keeps it."""
+    return data.split(b"\0", 1)[0].decode()
+
+
+def pack_table(table):
+    """A table, (start, length, target, params) for each line, for LOAD."""
+    out = b""
+    for start, length, target, params in table:
+        words = params.encode() + b"\0"
+        words += bytes(-(len(words) + _TARGET.size) % 8)
+        out += _TARGET.pack(start, length, 0, _TARGET.size + len(words),
+                            target.encode()) + words
+    return out
+
+
+def unpack_table(answer):
+    """The lines of an answer to TABLE_STATUS."""
+    at = 0
+    for _ in range(answer.targets):
+        start, length, _, following, target = _TARGET.unpack_from(
+            answer.data, at)
+        yield (start, length, text(target),
+               text(answer.data[at + _TARGET.size:]))
+        at = following
+
+
+def pack_message(words, sector=0):
+    """A message to the target at a sector, for MESSAGE."""
+    return struct.pack("=Q", sector) + words.encode() + b"\0"
+
+
+def versions():
+    """The registered targets: {name: (major, minor, patch)}."""
+    data = call(VERSIONS, size=LARGE).data
+    found, at = {}, 0
+    while True:
+        following, *version = struct.unpack_from("=4I", data, at)
+        found[text(data[at + 16:])] = tuple(version)
+        if not following:
+            return found
+        at += following
+
+
+def names():
+    """The mapped devices: {name: device number}."""
+    data = call(LIST_DEVICES, size=LARGE).data
+    found, at = {}, 0
+    while data:
+        dev, following = struct.unpack_from("=QI", data, at)
+        name = text(data[at + 12:])
+        if name:
+            found[name] = dev
+        if not following:
+            return found
+        at += following
+    return found

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From dm-crypt to crypt-async and back, while the mapping is used; and
+opening volumes on crypt-async in the first place."""
+
+import contextlib
+import re
+
+from . import keys, verify
+from .common import (BUSY, DEVICE, KERNELS, OURS, USAGE, Problem,
+                     keep_private, load_module, run, say)
+from .mapping import Mapping, all_mappings, stands_in
+
+
+def _why_not(mapping, lines, target):
+    """Why a mapping cannot be moved, or None."""
+    crypt = [line for line in lines if line.is_crypt]
+    if not crypt:
+        return "is not an encrypted mapping"
+    if mapping.is_suspended:
+        return "is suspended: resume it first (cryptsetup luksResume, or " \
+               "dmsetup resume)"
+    others = [name for name in (m.name for m in all_mappings())
+              if name.startswith(f"{mapping.name}-hotzone")
+              or name.startswith(f"{mapping.name}-overlay")]
+    if others:
+        return "is being reencrypted: wait until that is over"
+    if target == OURS and stands_in():
+        return "is on this module already, under the name crypt"
+    if target == KERNELS and stands_in():
+        return "would stay on this module, which is the target crypt here: " \
+               "crypt-async disable-takeover, and reboot"
+    return None
+
+
+def _key_again(mapping, lines, error, options):
+    """The key of a table that refers to a keyring which does not have it."""
+    line = next(line for line in lines if line.is_crypt)
+    if keys.luks_uuid(mapping):
+        return line.keyring, keys.volume_key(mapping, line.device, options)
+    _, kind, description = line.keyring
+    raise Problem(
+        f"{mapping.name}: its key is not in the keyring any more "
+        f"({error.strerror}): add {kind} key {description!r} to a keyring "
+        "that root's programs see, and try again")
+
+
+@contextlib.contextmanager
+def _loaded(mapping, table, again):
+    """A table is loaded beside the one in use, and dropped if it does not
+    come to that; again() says where its key belongs and what it is, if it is
+    not there."""
+    with contextlib.ExitStack() as stack:
+        stack.callback(mapping.clear)
+        try:
+            mapping.load(table)
+        except OSError as error:
+            stack.enter_context(keys.in_keyring(*again(error)))
+            mapping.load(table)
+        verify.same_data(mapping, table)
+        yield
+
+
+def _refuse(mapping, lines, target):
+    reason = _why_not(mapping, lines, target)
+    if reason:
+        raise Problem(f"{mapping.name} {reason}",
+                      BUSY if "suspended" in reason or "reencrypted" in reason
+                      else USAGE)
+
+
+def _switch(mapping, lines, target, table, again):
+    """Swap the table for another, if all is still as it was found: to ask
+    for a passphrase may have taken a while. (That somebody else changes it
+    between this look and the swap cannot be ruled out.)"""
+    found = [line.packed() for line in mapping.table()]
+    with _loaded(mapping, table, again):
+        now = mapping.table()
+        _refuse(mapping, now, target)
+        if [line.packed() for line in now] != found:
+            raise Problem(f"{mapping.name}: somebody else changed it "
+                          "meanwhile; try again", BUSY)
+        mapping.switch([line.packed() for line in lines])
+
+
+def move(name, target, options=()):
+    """Move a mapping, and say so."""
+    mapping = Mapping(name)
+    lines = mapping.table()
+    if all(line.target == target for line in lines if line.is_crypt) and \
+            any(line.is_crypt for line in lines):
+        say(f"{mapping.name} is on {target} already")
+        return
+    _refuse(mapping, lines, target)
+    keep_private()
+    lines = keys.table_with_keys(mapping)
+    _switch(mapping, lines, target, [line.moved(target) for line in lines],
+            lambda error: _key_again(mapping, lines, error, options))
+    say(f"{mapping.name} is on {target} now")
+
+
+def move_all(target):
+    """Move every encrypted mapping. Returns the first failure's code, 0 if
+    there is none."""
+    code = 0
+    other = KERNELS if target == OURS else OURS
+    for mapping in all_mappings():
+        try:
+            if any(line.target == other for line in mapping.table()):
+                move(mapping.name, target)
+        except Problem as problem:
+            say(str(problem))
+            code = code or problem.code
+        except OSError as error:
+            say(f"{mapping.name}: {error.strerror}")
+            code = code or DEVICE
+    return code
+
+
+def adopt(names, everything, options):
+    """crypt-async adopt"""
+    load_module()
+    if everything:
+        return move_all(OURS)
+    for name in names:
+        move(name, OURS, options)
+    return 0
+
+
+def release(names, everything, options):
+    """crypt-async release"""
+    if everything:
+        return move_all(KERNELS)
+    for name in names:
+        move(name, KERNELS, options)
+    return 0
+
+
+def _to_keyring(mapping):
+    """What adopt does, for a mapping whose table has the key in digits only
+    since it is fresh: the new table refers to a keyring, as cryptsetup's own
+    would."""
+    lines = keys.table_with_keys(mapping)
+    key = bytes.fromhex(next(line for line in lines if line.is_crypt).key)
+    reference = (len(key), "logon",
+                 f"cryptsetup:{keys.luks_uuid(mapping)}-d0")
+    word = ":{}:{}:{}".format(*reference)
+    with keys.in_keyring(reference, key):
+        _switch(mapping, lines, OURS,
+                [line.moved(OURS, word) for line in lines], None)
+
+
+def _adopt_opened(name, wants_keyring):
+    """Move what cryptsetup has opened: the mapping, and those below it that a
+    cascade of ciphers has."""
+    for mapping in all_mappings():
+        if mapping.name != name and not re.fullmatch(
+                re.escape(name) + r"_\d+", mapping.name):
+            continue
+        crypt = [line for line in mapping.table() if line.is_crypt]
+        if not crypt or stands_in():
+            continue
+        if keys.luks_uuid(mapping) and wants_keyring and \
+                not crypt[0].keyring:
+            _to_keyring(mapping)
+        else:
+            move(mapping.name, OURS)
+
+
+def open_volume(device, name, options):
+    """crypt-async open"""
+    load_module()
+    keep_private()
+    words = list(options)
+    if "--disable-keyring" not in words:
+        words.append("--disable-keyring")
+    run("cryptsetup", "open", *words, device, name)
+    try:
+        _adopt_opened(name, "--disable-keyring" not in options)
+    except (Problem, OSError, ValueError) as error:
+        run("cryptsetup", "close", name)
+        raise Problem(f"{name} is closed again: {error}") from None
+    return 0
