@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command crypt-async as far as it needs no device mapper."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
+sys.path.insert(0, f"{TOP}/scripts")
+from crypt_async import ioctl, keys, main, report, tuning  # noqa: E402
+from crypt_async.mapping import Line  # noqa: E402
+
+KEY = "0123456789abcdef" * 8
+PARAMS = f"aes-xts-plain64 {KEY} 0 254:0 32768 1 allow_discards"
+_results = []
+
+
+def point(function):
+    """A test point, with the first line of its docstring as its name."""
+    try:
+        function()
+        _results.append(True)
+    except AssertionError as error:
+        _results.append(False)
+        print(f"# {error}")
+    print("ok" if _results[-1] else "not ok", len(_results), "-",
+          function.__doc__.splitlines()[0].rstrip("."))
+
+
+def equal(got, want, what):
+    """Fail unless they are."""
+    assert got == want, f"{what}: got {got!r}, expected {want!r}"
+
+
+def crypt_async(*words):
+    """(exit status, output, errors)"""
+    done = subprocess.run([sys.executable, f"{TOP}/scripts/crypt-async",
+                           *words], text=True, capture_output=True,
+                          check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@point
+def help_fits():
+    """--help fits a screen, and names every command."""
+    code, text, _ = crypt_async("--help")
+    equal(code, 0, "exit status")
+    lines = text.splitlines()
+    assert len(lines) <= 24, f"{len(lines)} lines"
+    assert max(map(len, lines)) <= 100, max(lines, key=len)
+    for command in main.COMMANDS:
+        assert f"\n  {command}" in text, command
+
+
+@point
+def usage():
+    """Wrong usage ends with 1, and says what would be right."""
+    for words in (["fly"], [], ["adopt"], ["adopt", "--all", "x"],
+                  ["adopt", "--fast", "x"], ["open", "x"], ["tune"],
+                  ["tune", "x", "speed=1"], ["top", "-n"],
+                  ["top", "-n", "many"], ["status", "--xml"]):
+        code, out, errors = crypt_async(*words)
+        equal(code, 1, f"{words}: {errors}")
+        assert out or errors.startswith("crypt-async: "), f"{words}: {errors}"
+
+
+@point
+def manual():
+    """The manual page has every command, option and setting."""
+    with open(f"{TOP}/docs/crypt-async.8", encoding="utf-8") as file:
+        page = file.read().replace("\\-", "-")
+    for word in (*main.COMMANDS, *report.SETTINGS, "--all", "--json",
+                 "--persistent", "--apply", "reset", tuning.KEPT):
+        assert word in page, word
+    for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "FILES",
+                    "EXIT STATUS", "EXAMPLES", "SEE ALSO"):
+        assert f".SH {section}\n" in page, section
+
+
+@point
+def completion():
+    """bash completes commands, options and settings."""
+    script = f"{TOP}/scripts/completion/crypt-async"
+
+    def offered(*words):
+        text = (f". {script}; COMP_WORDS=({' '.join(words)} ''); "
+                f"COMP_CWORD={len(words)}; _crypt_async; "
+                "printf '%s\\n' \"${COMPREPLY[@]}\"")
+        return subprocess.run(["bash", "-c", text], text=True, check=True,
+                              capture_output=True).stdout.split()
+    equal(set(offered("crypt-async")), {*main.COMMANDS, "--help"}, "commands")
+    equal({word.rstrip("=") for word in offered("crypt-async", "tune", "x")},
+          {*report.SETTINGS, "reset", "--persistent"}, "settings")
+    assert "--all" in offered("crypt-async", "adopt"), "options"
+
+
+@point
+def lines():
+    """A table's line keeps everything but its target when it is moved."""
+    line = Line(0, 2048, "crypt", PARAMS)
+    equal(line.moved("crypt-async"), (0, 2048, "crypt-async", PARAMS), "moved")
+    equal(line.keyring, None, "a key in digits")
+    word = ":64:logon:cryptsetup:some name:x"
+    line = Line(0, 8, "crypt-async", PARAMS.replace(KEY, word.split()[0]))
+    equal(line.keyring, (64, "logon", "cryptsetup:some"), "in a keyring")
+    equal(Line(0, 8, "linear", "254:0 0").moved("crypt-async"),
+          (0, 8, "linear", "254:0 0"), "another target's")
+    equal(line.moved("crypt", KEY)[3], PARAMS, "with another key")
+
+
+@point
+def tables():
+    """What is packed for the kernel can be unpacked."""
+    table = [(0, 8, "linear", "254:0 0"), (8, 2048, "crypt", PARAMS)]
+
+    class Answer:
+        """As if the kernel gave it back: offsets from the first line."""
+        targets, data = 2, ioctl.pack_table(table)
+    equal(next(ioctl.unpack_table(Answer)), table[0], "the first line")
+    equal(len(Answer.data) % 8, 0, "alignment")
+
+
+@point
+def histograms():
+    """Percentiles are bounds of what was counted."""
+    def histogram(*counts):
+        rest = [0] * (24 - len(counts))
+        return report.Histogram("\n".join(
+            f"{d} {p} " + " ".join(map(str, [*counts, *rest]))
+            for d in ("read", "write") for p in report.PHASES))
+    found = histogram(0, 98, 0, 2)
+    equal(found.percentile("read", "device", 0.5), 2.048, "half")
+    equal(found.percentile("read", "device", 0.99), 8.192, "99 %")
+    equal(histogram().percentile("read", "queue", 0.5), None, "of nothing")
+    new = found.since(histogram(0, 98))
+    equal(new.percentile("write", "convert", 0.5), 8.192, "since then")
+    equal(found.percentile("write", "convert", 0.5), 2.048, "and before")
+
+
+@point
+def kept():
+    """Settings that are kept: merged, replaced, dropped by reset."""
+    with tempfile.TemporaryDirectory() as directory:
+        tuning.KEPT = f"{directory}/crypt-async/tune.conf"
+        for name, words in (("a", ["cpus=0-3"]), ("b", ["page_limit=9"]),
+                            ("a", ["inline_kib=4", "cpus=1"])):
+            tuning._keep(name, words)
+        equal(tuning._kept(), {"a": ["cpus=1", "inline_kib=4"],
+                               "b": ["page_limit=9"]}, "kept")
+        tuning._keep("a", ["reset"])
+        equal(tuning._kept(), {"b": ["page_limit=9"]}, "after a reset")
+
+
+@point
+def uuids():
+    """A mapping's UUID says which LUKS2 volume it is of."""
+    class Mapping:
+        """Of a volume."""
+        uuid = "CRYPT-LUKS2-0123456789abcdef0123456789abcdef-home"
+    equal(keys.luks_uuid(Mapping), "01234567-89ab-cdef-0123-456789abcdef",
+          "LUKS2")
+    Mapping.uuid = "CRYPT-PLAIN-home"
+    equal(keys.luks_uuid(Mapping), None, "plain")
+
+
+print(f"1..{len(_results)}")
+sys.exit(not all(_results))
