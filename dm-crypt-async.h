@@ -644,6 +644,7 @@ enum ca_state {
  *
  * In the base io only:
  * @cut_work: continues the cutter on cut_wq
+ * @all: the base bio as it came
  * @rest: what has not been cut off the base bio yet; owned by the cutter
  * @rest_sector: where @rest begins; owned by the cutter
  * @least_part: if its fragments become smaller towards its end, the least of them, in bytes; or 0
@@ -652,7 +653,7 @@ enum ca_state {
  * @meta: the metadata of all units, NULL on a device without
  * @meta_pooled: that is a page of ca_device.metas
  * @started: the base io is in use as the first fragment; owned by the cutter
- * @mismatch: (read) a tag did not match
+ * @mismatch: (read) a tag did not match, or the driver had no memory
  * @checks_again: (read) that is why a worker reads it all again, unit by unit
  * @accounted: bit 0, the base bio's I/O accounting has been started by one of the fragments
  * @refs: one for the cutter and one for each fragment in flight, the base io as one of them
@@ -700,6 +701,7 @@ struct dm_crypt_io {
 	u64 since;
 
 	struct work_struct cut_work;
+	struct bvec_iter all;
 	struct bvec_iter rest;
 	sector_t rest_sector;
 	unsigned int least_part;

@@ -69,7 +69,10 @@ static bool park(struct dm_crypt_io *io)
 	return false;
 }
 
-/* The driver found no memory for a unit without sleeping: a worker, which may, tries again. */
+/*
+ * The driver found no memory for a write's unit without sleeping: a worker, which may, tries again.
+ * (A read has been decrypted in place, and may have been half way: it fails, and is read again.)
+ */
 static void go_on_in_worker(struct dm_crypt_io *io)
 {
 	io->sleeps = true;
@@ -471,6 +474,7 @@ bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller)
 	struct convert_context *ctx = &io->ctx;
 	struct ca_request *r = NULL;
 	unsigned int quota = RESCHED_BYTES;
+	bool no_memory;
 	int err;
 
 	ca_io_move(io, CA_CONVERTING);
@@ -488,7 +492,8 @@ bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller)
 		}
 
 		err = simple ? submit_simple_unit(io, r, flags) : submit_unit(io, r, flags);
-		if (err == -ENOMEM && !may_sleep) {
+		no_memory = err == -ENOMEM && !may_sleep;
+		if (no_memory && io->bounce.count) {
 			put_request(io, r);
 			go_on_in_worker(io);
 			return false;
@@ -503,7 +508,10 @@ bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller)
 				return false;
 		} else {
 			ctx->settled++;
-			refused(io, err);
+			if (no_memory)
+				fail(ctx, err);
+			else
+				refused(io, err);
 		}
 
 		if (quota > unit) {

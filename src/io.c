@@ -85,7 +85,10 @@ static void hand_to_cutter(struct dm_crypt_io *base)
 	ca_queue_cutter(base);
 }
 
-/* A tag did not match. Whoever owns the memory may have written to it meanwhile, so look again. */
+/*
+ * A tag did not match: whoever owns the memory may have written to it meanwhile, so look again. Or
+ * the driver had no memory: let it sleep for that.
+ */
 static void check_again(struct dm_crypt_io *base)
 {
 	base->checks_again = true;
@@ -365,7 +368,7 @@ static void copy_data(const struct bio_vec *to, struct bvec_iter to_at,
  */
 static void restore_unit(struct dm_crypt_io *io)
 {
-	struct bvec_iter from = io->base_bio->bi_iter;
+	struct bvec_iter from = ca_base(io)->all;
 	struct bvec_iter to = io->ctx.at.in;
 
 	if (!io->bounce.count || !io->ca->cipher.in_place || !to.bi_size)
@@ -375,6 +378,19 @@ static void restore_unit(struct dm_crypt_io *io)
 			 io->bytes - to.bi_size);
 	to.bi_size = io->ca->unit_size;
 	copy_data(io->ctx.to, to, io->base_bio->bi_io_vec, from);
+}
+
+/*
+ * Whether a fragment that failed may be well when it is read and converted once more: its tag did
+ * not match, or the driver had no memory, and may have left its data half converted. A driver may
+ * answer anything: only a read can be read again.
+ */
+static bool is_worth_reading_again(const struct dm_crypt_io *io)
+{
+	int err = io->ctx.error;
+
+	return bio_data_dir(io->base_bio) == READ &&
+	       (err == -ENOMEM || (err == -EBADMSG && io->ca->cipher.aead));
 }
 
 /* @in_task: the caller may submit bios */
@@ -392,9 +408,7 @@ static void finish_conversion(struct dm_crypt_io *io, bool in_task)
 			leave_order(io);
 		if (io->bounce.count)
 			put_write(io, true);
-		/* A driver may answer anything: only a read can be read again. */
-		if (io->ctx.error == -EBADMSG && io->ca->cipher.aead &&
-		    bio_data_dir(io->base_bio) == READ)
+		if (is_worth_reading_again(io))
 			WRITE_ONCE(ca_base(io)->mismatch, true);
 		end_fragment(io, BLK_STS_IOERR);
 	} else if (!io->bounce.count) {
@@ -857,7 +871,7 @@ static int check_unit(struct dm_crypt_io *base, struct bvec_iter *at)
 /* Reads a base bio again, unit by unit, and ends it with what is found then. */
 static void check_units(struct dm_crypt_io *base)
 {
-	struct bvec_iter at = base->base_bio->bi_iter;
+	struct bvec_iter at = base->all;
 	struct ca_device *ca = base->ca;
 	int err = 0;
 
@@ -947,6 +961,7 @@ void ca_io_map(struct ca_device *ca, struct bio *bio)
 	if (ca->most_sectors && bio_sectors(bio) > ca->most_sectors)
 		dm_accept_partial_bio(bio, ca->most_sectors);
 	init_io(base, ca, NULL, bio);
+	base->all = bio->bi_iter;
 	base->rest = bio->bi_iter;
 	base->rest_sector = dm_target_offset(ca->ti, bio->bi_iter.bi_sector);
 	base->sector = base->rest_sector;

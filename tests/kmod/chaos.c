@@ -315,14 +315,13 @@ static int enqueue(struct chaos_request *r)
 	return err;
 }
 
-/* As a driver that allocates half way: an encryption leaves some of its output behind. */
+/* As a driver that allocates half way: some of its output is left behind. */
 static int find_no_memory(struct chaos_request *r)
 {
 	static const u8 rubbish[64] = { 0xaa, 0x55 };
 
-	if (r->encrypt)
-		sg_copy_from_buffer(r->outer->dst, sg_nents(r->outer->dst), rubbish,
-				    min_t(size_t, sizeof(rubbish), r->outer->cryptlen));
+	sg_copy_from_buffer(r->outer->dst, sg_nents(r->outer->dst), rubbish,
+			    min_t(size_t, sizeof(rubbish), r->outer->cryptlen));
 	atomic64_inc(&counters[NO_MEMORY]);
 	return -ENOMEM;
 }
