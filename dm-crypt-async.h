@@ -348,6 +348,8 @@ enum ca_option {
  * @most_sectors: the most that one base bio may have, since its metadata must lie in one page; 0
  *	for no such bound
  * @page_reserve: bounce pages that it holds always
+ * @stays: READ, WRITE: the user's options keep a conversion where it is
+ * @worker_only: READ, WRITE: only a worker can do it, see choose.h
  *
  * Settings that messages change at any time (tune.c), each read once where it matters:
  * @fragment_bytes: the most that one fragment converts, a multiple of the unit size
@@ -419,6 +421,8 @@ struct ca_device {
 	unsigned int most_sectors;
 	bool in_order;
 	unsigned int page_reserve;
+	bool stays[2];
+	bool worker_only[2];
 
 	unsigned int fragment_bytes;
 	unsigned int inline_bytes;
@@ -859,7 +863,12 @@ void ca_dispatch_set_cpus(struct ca_device *ca, const struct cpumask *mask);
 unsigned int ca_dispatch_emit_cpus(const struct ca_device *ca, char *result, unsigned int maxlen);
 unsigned int ca_dispatch_emit_depth(const struct ca_device *ca, char *result, unsigned int maxlen);
 void ca_enter(struct dm_crypt_io *base);
-void ca_leave(struct dm_crypt_io *base);
+
+/* A base bio is about to end. */
+static inline void ca_leave(struct dm_crypt_io *base)
+{
+	atomic_dec(&base->cpu->depth);
+}
 
 /* What is known of the context in which a read completes. */
 static inline enum ca_caller ca_caller(const struct dm_crypt_io *base)

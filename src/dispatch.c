@@ -79,11 +79,12 @@ static DEFINE_PER_CPU(struct softirq_time, softirq_time);
 /* The user's options keep the conversion where it is. */
 static bool stays(const struct dm_crypt_io *io)
 {
-	unsigned long options = BIT(CA_OPT_SAME_CPU_CRYPT);
+	return io->ca->stays[bio_data_dir(io->base_bio)];
+}
 
-	options |= bio_data_dir(io->base_bio) == WRITE ? BIT(CA_OPT_NO_WRITE_WORKQUEUE) :
-							 BIT(CA_OPT_NO_READ_WORKQUEUE);
-	return io->ca->options & options;
+static bool is_worker_only(const struct dm_crypt_io *io)
+{
+	return io->ca->worker_only[bio_data_dir(io->base_bio)];
 }
 
 /* How many workers there is a CPU for; @own: the caller, who is none of them, needs one himself. */
@@ -185,25 +186,6 @@ void ca_enter(struct dm_crypt_io *base)
 	}
 }
 
-/**
- * ca_leave() - a base bio is about to end
- * @base: its base io
- *
- * Context: Any.
- */
-void ca_leave(struct dm_crypt_io *base)
-{
-	atomic_dec(&base->cpu->depth);
-}
-
-static bool is_worker_only(const struct dm_crypt_io *io)
-{
-	const struct ca_device *ca = io->ca;
-
-	return ca->cipher.iv_ops->looks_at_data ||
-	       (bio_data_dir(io->base_bio) == WRITE && ca->in_order);
-}
-
 /* How much fits into a soft interrupt, as far as is known. */
 static unsigned int inline_most(const struct ca_device *ca)
 {
@@ -215,16 +197,29 @@ static unsigned int inline_most(const struct ca_device *ca)
 	return most;
 }
 
-/* What choose.h is told of a fragment, or of a base bio that has been read. */
-static struct ca_choice describe(const struct dm_crypt_io *io, enum ca_caller caller)
+/*
+ * What choose.h is told of a fragment, or of a base bio that has been read, but for what takes
+ * longer to find out: that is done only where it counts.
+ */
+static __always_inline struct ca_choice describe(const struct dm_crypt_io *io,
+						 const struct dm_crypt_io *base,
+						 enum ca_caller caller, bool more)
 {
-	return (struct ca_choice) {
+	struct ca_choice choice = {
 		.caller = caller,
 		.bytes = io->bytes,
-		.worker_only = is_worker_only(io),
-		.stay = stays(io),
-		.most = inline_most(io->ca),
+		.more = more,
+		.worker_only = is_worker_only(base),
+		.stay = stays(base),
+		.alone = is_alone(base),
 	};
+
+	if (caller == CA_FROM_SOFTIRQ || caller == CA_FROM_HARDIRQ)
+		choice.most = inline_most(io->ca);
+	if (!choice.stay && (more || !choice.alone))
+		choice.helper = has_helper(io->ca, caller < CA_FROM_WORKER,
+					   max(2 * io->bytes, WORKER_BYTES));
+	return choice;
 }
 
 /**
@@ -237,16 +232,10 @@ static struct ca_choice describe(const struct dm_crypt_io *io, enum ca_caller ca
  */
 enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
 {
-	struct ca_choice choice = describe(io, caller);
-	struct dm_crypt_io *base = ca_base(io);
+	const struct dm_crypt_io *base = ca_base(io);
+	struct ca_choice choice = describe(io, base, caller, more);
 
-	choice.more = more;
-	if (!choice.stay)
-		choice.helper = has_helper(io->ca, caller < CA_FROM_WORKER,
-					   max(2 * io->bytes, WORKER_BYTES));
-	choice.alone = is_alone(base);
-	if (caller == CA_FROM_SUBMITTER)
-		choice.spent = base->own_bytes >= SUBMITTER_BYTES;
+	choice.spent = caller == CA_FROM_SUBMITTER && base->own_bytes >= SUBMITTER_BYTES;
 	return ca_choose(&choice);
 }
 
@@ -259,7 +248,7 @@ enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
  */
 enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller)
 {
-	struct ca_choice choice = describe(base, caller);
+	struct ca_choice choice = describe(base, base, caller, false);
 
 	/* Somebody else's task lets others run, if he is not the fastest. */
 	if (caller == CA_FROM_SOFTIRQ && !in_task()) {
@@ -271,10 +260,10 @@ enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller calle
 			time->spent = 0;
 		}
 		choice.spent = time->spent > SOFTIRQ_SPENT;
-	} else if (caller == CA_FROM_HARDIRQ && !choice.stay) {
-		choice.helper = has_helper(base->ca, true, max(2 * base->bytes, WORKER_BYTES));
-		choice.alone = is_alone(base);
 	}
+	/* What is a soft interrupt's is cut there, and each fragment has its own choice. */
+	if (caller == CA_FROM_SOFTIRQ)
+		choice.helper = false;
 	return ca_choose(&choice);
 }
 
@@ -571,9 +560,21 @@ static int make_queues(struct ca_device *ca)
 	return ca->cut_wq && ca->io_wq && ca->bound_wq ? 0 : -ENOMEM;
 }
 
+/* What its table line says of where things are done. */
+static void set_rules(struct ca_device *ca)
+{
+	const bool same_cpu = ca_has(ca, CA_OPT_SAME_CPU_CRYPT);
+	const bool looks_at_data = ca->cipher.iv_ops->looks_at_data;
+
+	ca->stays[READ] = same_cpu || ca_has(ca, CA_OPT_NO_READ_WORKQUEUE);
+	ca->stays[WRITE] = same_cpu || ca_has(ca, CA_OPT_NO_WRITE_WORKQUEUE);
+	ca->worker_only[READ] = looks_at_data;
+	ca->worker_only[WRITE] = looks_at_data || ca->in_order;
+}
+
 /**
  * ca_dispatch_init() - makes a device's workqueues and workers
- * @ca: the device
+ * @ca: the device, its table line read
  *
  * Return: 0 or -ENOMEM.
  */
@@ -585,6 +586,7 @@ int ca_dispatch_init(struct ca_device *ca)
 	INIT_LIST_HEAD(&ca->small);
 	INIT_LIST_HEAD(&ca->large);
 	ca->busy_since = jiffies - BUSY_JIFFIES;
+	set_rules(ca);
 	ca_dispatch_reset(ca);
 	err = make_cpus(ca) ?: make_queues(ca);
 	if (err)
