@@ -669,6 +669,7 @@ enum ca_state {
  * @end_io, @private, @vecs: of a base bio that goes below itself, what stood there before
  * @cpu: where it came from
  * @submitter: the task that it came from, to be compared only
+ * @nice: of that task
  * @alone: nothing else from there was in flight when it came
  * @own_pages: its bounce pages, if it goes below itself
  *
@@ -724,6 +725,7 @@ struct dm_crypt_io {
 	struct bio_vec *vecs;
 	struct ca_cpu *cpu;
 	struct task_struct *submitter;
+	int nice;
 	bool alone;
 	struct bio_vec own_pages[CA_OWN_PAGES];
 
@@ -881,6 +883,8 @@ static inline enum ca_caller ca_caller(const struct dm_crypt_io *base)
 enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more);
 enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller);
 void ca_spend(struct ca_device *ca, unsigned int bytes, u64 since);
+void ca_be_nice(const struct dm_crypt_io *base, int own);
+void ca_be_oneself(int own);
 void ca_queue_cutter(struct dm_crypt_io *base);
 void ca_queue_fragment(struct dm_crypt_io *io);
 unsigned int ca_part(const struct dm_crypt_io *base);

@@ -177,6 +177,7 @@ void ca_enter(struct dm_crypt_io *base)
 
 	base->cpu = cpu;
 	base->submitter = current;
+	base->nice = task_nice(current);
 	base->alone = comes_alone(cpu, base->bytes);
 	base->own_bytes = 0;
 	base->least_part = 0;
@@ -325,28 +326,65 @@ static struct dm_crypt_io *next_fragment(struct ca_worker *worker)
 	return io;
 }
 
+static void set_nice(int nice)
+{
+	if (task_nice(current) != nice)
+		set_user_nice(current, nice);
+}
+
+/**
+ * ca_be_nice() - makes a worker as nice as the one whose bio it works for
+ * @base: the base io
+ * @own: the worker's own nice: its workqueue's, to which the submitter's is added
+ *
+ * With high_priority a worker stays what the user made it.
+ *
+ * Context: A worker, which returns to @own by ca_be_oneself().
+ */
+void ca_be_nice(const struct dm_crypt_io *base, int own)
+{
+	if (!ca_has(base->ca, CA_OPT_HIGH_PRIORITY))
+		set_nice(clamp(own + base->nice, MIN_NICE, MAX_NICE));
+}
+
+/**
+ * ca_be_oneself() - makes a worker as nice as it was
+ * @own: the worker's own nice
+ */
+void ca_be_oneself(int own)
+{
+	set_nice(own);
+}
+
 /* Crypto drivers may allocate; reclaim must not come back to this device for that. */
 static void worker_work(struct work_struct *work)
 {
 	struct ca_worker *worker = container_of(work, struct ca_worker, work);
 	unsigned int noio = memalloc_noio_save();
+	const int own = task_nice(current);
 	struct dm_crypt_io *io;
 
 	if (worker->from == raw_smp_processor_id())
 		WRITE_ONCE(worker->ca->busy_since, jiffies);
 	while ((io = next_fragment(worker))) {
+		ca_be_nice(ca_base(io), own);
 		ca_io_run(io, CA_FROM_WORKER);
 		cond_resched();
 	}
+	ca_be_oneself(own);
 	memalloc_noio_restore(noio);
 }
 
 /* A worker for one fragment, which may sleep: nobody waits behind it. */
 static void sleeper_work(struct work_struct *work)
 {
+	struct dm_crypt_io *io = container_of(work, struct dm_crypt_io, work);
 	unsigned int noio = memalloc_noio_save();
+	const int own = task_nice(current);
 
-	ca_io_run(container_of(work, struct dm_crypt_io, work), CA_FROM_SLEEPER);
+	ca_be_nice(ca_base(io), own);
+	ca_io_run(io, CA_FROM_SLEEPER);
+	ca_be_oneself(own);
 	memalloc_noio_restore(noio);
 }
 

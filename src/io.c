@@ -32,6 +32,7 @@
 #include <linux/completion.h>
 #include <linux/highmem.h>
 #include <linux/moduleparam.h>
+#include <linux/sched.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -928,19 +929,21 @@ static void cutter_work(struct work_struct *work)
 {
 	struct dm_crypt_io *base = container_of(work, struct dm_crypt_io, cut_work);
 	unsigned int noio = memalloc_noio_save();
+	const int own = task_nice(current);
 	struct ca_device *ca = base->ca;
 
+	ca_be_nice(base, own);
 	base->base_bio->bi_opf &= ~REQ_NOWAIT;
 	if (base->checks_again) {
 		check_units(base);
-		memalloc_noio_restore(noio);
-		return;
+	} else {
+		if (bio_data_dir(base->base_bio) == READ)
+			start_read(base, true);
+		else
+			cut_write(base, CA_FROM_SLEEPER);
+		atomic_dec(&ca->cutters);
 	}
-	if (bio_data_dir(base->base_bio) == READ)
-		start_read(base, true);
-	else
-		cut_write(base, CA_FROM_SLEEPER);
-	atomic_dec(&ca->cutters);
+	ca_be_oneself(own);
 	memalloc_noio_restore(noio);
 }
 
