@@ -31,9 +31,12 @@
 /* After so many small ones a large one has its turn. */
 #define SMALL_TURN	8
 
-/* The largest read that is converted in a soft interrupt, in bytes; and the longest, in ns. */
+/*
+ * The largest read that is converted in a soft interrupt, in bytes; and the longest, in ns: half of
+ * what the kernel lets its soft interrupts have at a time.
+ */
 #define INLINE_BYTES	(64 * 1024)
-#define INLINE_NS	(400 * NSEC_PER_USEC)
+#define INLINE_NS	NSEC_PER_MSEC
 
 /* One of at most this size is, however long it takes. */
 #define INLINE_LEAST	(4U * 1024)
@@ -51,7 +54,10 @@
 /* For how long no more work is shared, when it was found that no CPU is idle, in jiffies. */
 #define BUSY_JIFFIES	(HZ / 50)
 
-/* Soft interrupts may convert for SOFTIRQ_SPENT of each SOFTIRQ_WINDOW on a CPU, in ns. */
+/*
+ * Soft interrupts may convert for SOFTIRQ_SPENT of each SOFTIRQ_WINDOW that they take from somebody
+ * on a CPU, in ns.
+ */
 #define SOFTIRQ_WINDOW	(4 * NSEC_PER_MSEC)
 #define SOFTIRQ_SPENT	(1 * NSEC_PER_MSEC)
 
@@ -240,6 +246,16 @@ enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
 	return ca_choose(&choice);
 }
 
+/*
+ * Whether the caller, a soft interrupt or somebody else's task, keeps others from this CPU: a task
+ * lets them run, and so does the thread for soft interrupts; and if the CPU was idle, nobody wants
+ * it.
+ */
+static bool takes_time(void)
+{
+	return !in_task() && !is_idle_task(current);
+}
+
 /**
  * ca_place_read() - says where a read that has completed is cut
  * @base: its base io
@@ -251,8 +267,7 @@ enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller calle
 {
 	struct ca_choice choice = describe(base, base, caller, false);
 
-	/* Somebody else's task lets others run, if he is not the fastest. */
-	if (caller == CA_FROM_SOFTIRQ && !in_task()) {
+	if (caller == CA_FROM_SOFTIRQ && takes_time()) {
 		struct softirq_time *time = raw_cpu_ptr(&softirq_time);
 		u64 now = local_clock();
 
@@ -280,7 +295,8 @@ void ca_spend(struct ca_device *ca, unsigned int bytes, u64 since)
 	unsigned int kib_ns = div_u64(spent * 1024, bytes);
 	unsigned int before = READ_ONCE(ca->kib_ns);
 
-	raw_cpu_ptr(&softirq_time)->spent += spent;
+	if (takes_time())
+		raw_cpu_ptr(&softirq_time)->spent += spent;
 	/* An average of the last ones: one that was interrupted itself counts little. */
 	WRITE_ONCE(ca->kib_ns, before ? before - before / 8 + kib_ns / 8 : kib_ns);
 }
