@@ -65,6 +65,18 @@ def reduce_cell(cell):
                         for name, values in rates.items()}}
 
 
+def headroom(reduced):
+    """What the limit itself comes to, as ratios to the best setting and to
+    the default: no target can do better, but by overlapping the cipher and
+    the device. None where no cell has a limit."""
+    bounded = [cell for cell in reduced if cell["of_limit"]]
+    if not bounded:
+        return None
+    return [geometric_mean(cell[key][0] / cell["of_limit"][0]
+                           for cell in bounded)
+            for key in ("to_best", "to_default")]
+
+
 def summary(reduced):
     """What a set of cells comes to."""
     shares = [cell["of_limit"][0] for cell in reduced if cell["of_limit"]]
@@ -72,6 +84,7 @@ def summary(reduced):
             "to_best": geometric_mean(c["to_best"][0] for c in reduced),
             "to_default": geometric_mean(c["to_default"][0] for c in reduced),
             "of_limit": geometric_mean(shares) if shares else None,
+            "limit": headroom(reduced),
             "worst": min(reduced, key=lambda c: c["to_best"][0])["name"],
             "below": [cell["name"] for cell in reduced
                       if cell["to_best"][0] < NOISE]}

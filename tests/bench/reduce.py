@@ -114,6 +114,17 @@ def geometric():
     equal(found["to_default"], 5.0)
     equal(found["worst"], "cell 25.0")
     equal(found["of_limit"], None)
+    equal(found["limit"], None)
+
+
+@test
+def limit_of_all():
+    """half of the limit and twice the best setting: the limit is four times
+    that"""
+    cell = r.reduce_cell(measured("cell", [100.0]))
+    cell["of_limit"] = (0.5, 0.5, 0.5)
+    bounded = r.summary([cell])["limit"]
+    equal(bounded, [cell["to_best"][0] * 2, cell["to_default"][0] * 2])
 
 
 @test
