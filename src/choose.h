@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The choice of where a fragment is converted: a function of what it is told, with no other
- * dependency, so that tests/unit runs it as a program.
+ * The choice of where a fragment is converted, and what is made of how long that took: functions of
+ * what they are told, with no other dependency, so that tests/unit runs them as a program.
  */
 #ifndef CA_CHOOSE_H
 #define CA_CHOOSE_H
@@ -85,6 +85,57 @@ static inline enum ca_place ca_choose(const struct ca_choice *choice)
 	    (choice->more || (!choice->alone && choice->caller < CA_FROM_WORKER)))
 		return CA_QUEUE;
 	return here;
+}
+
+/* The longest that a read is converted in a soft interrupt: half of what the kernel lets these have. */
+#define CA_INLINE_NS	1000000U
+
+/* One of at most so many bytes is, however long it takes. */
+#define CA_INLINE_LEAST	4096U
+
+/**
+ * ca_inline_most() - says how much is converted in a soft interrupt
+ * @setting: the user's bound, in bytes
+ * @kib_ns: how long a KiB is believed to take, in ns; 0 if nobody knows
+ *
+ * Return: bytes.
+ */
+static inline unsigned int ca_inline_most(unsigned int setting, unsigned int kib_ns)
+{
+	unsigned int most = kib_ns ? CA_INLINE_NS / kib_ns * 1024 : setting;
+
+	if (most < CA_INLINE_LEAST)
+		most = CA_INLINE_LEAST;
+	return most < setting ? most : setting;
+}
+
+/**
+ * ca_learn() - makes use of a conversion in a soft interrupt
+ * @kib_ns: how long a KiB was believed to take, in ns; 0 if nobody knew
+ * @took: how long one took
+ *
+ * An average of the last ones: one that was interrupted itself counts little.
+ *
+ * Return: how long a KiB is believed to take.
+ */
+static inline unsigned int ca_learn(unsigned int kib_ns, unsigned int took)
+{
+	return kib_ns ? kib_ns - kib_ns / 8 + took / 8 : took;
+}
+
+/**
+ * ca_doubt() - a read was not converted in a soft interrupt, since it would take too long
+ * @kib_ns: how long a KiB is believed to take, in ns
+ *
+ * What is not done is not timed again, so that one conversion which was itself interrupted for long
+ * would count for ever. With some doubt each time, one read in some tens is converted there to find
+ * out, if it does take that long.
+ *
+ * Return: how long a KiB is believed to take.
+ */
+static inline unsigned int ca_doubt(unsigned int kib_ns)
+{
+	return kib_ns - kib_ns / 256;
 }
 
 #endif /* CA_CHOOSE_H */

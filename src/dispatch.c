@@ -31,15 +31,8 @@
 /* After so many small ones a large one has its turn. */
 #define SMALL_TURN	8
 
-/*
- * The largest read that is converted in a soft interrupt, in bytes; and the longest, in ns: half of
- * what the kernel lets its soft interrupts have at a time.
- */
+/* The largest read that is converted in a soft interrupt, in bytes. */
 #define INLINE_BYTES	(64 * 1024)
-#define INLINE_NS	NSEC_PER_MSEC
-
-/* One of at most this size is, however long it takes. */
-#define INLINE_LEAST	(4U * 1024)
 
 /* A bio of at most this size is not cut to be shared, in bytes. */
 #define SHARED_BYTES	(32U * 1024)
@@ -193,17 +186,6 @@ void ca_enter(struct dm_crypt_io *base)
 	}
 }
 
-/* How much fits into a soft interrupt, as far as is known. */
-static unsigned int inline_most(const struct ca_device *ca)
-{
-	unsigned int most = READ_ONCE(ca->inline_bytes);
-	unsigned int kib_ns = READ_ONCE(ca->kib_ns);
-
-	if (kib_ns)
-		most = min(most, max(INLINE_LEAST, (unsigned int)INLINE_NS / kib_ns * 1024));
-	return most;
-}
-
 /*
  * What choose.h is told of a fragment, or of a base bio that has been read, but for what takes
  * longer to find out: that is done only where it counts.
@@ -222,7 +204,8 @@ static __always_inline struct ca_choice describe(const struct dm_crypt_io *io,
 	};
 
 	if (caller == CA_FROM_SOFTIRQ || caller == CA_FROM_HARDIRQ)
-		choice.most = inline_most(io->ca);
+		choice.most = ca_inline_most(READ_ONCE(io->ca->inline_bytes),
+					     READ_ONCE(io->ca->kib_ns));
 	if (!choice.stay && (more || !choice.alone))
 		choice.helper = has_helper(io->ca, caller < CA_FROM_WORKER,
 					   max(2 * io->bytes, WORKER_BYTES));
@@ -280,6 +263,8 @@ enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller calle
 	/* What is a soft interrupt's is cut there, and each fragment has its own choice. */
 	if (caller == CA_FROM_SOFTIRQ)
 		choice.helper = false;
+	if (choice.bytes > choice.most && choice.bytes <= READ_ONCE(base->ca->inline_bytes))
+		WRITE_ONCE(base->ca->kib_ns, ca_doubt(READ_ONCE(base->ca->kib_ns)));
 	return ca_choose(&choice);
 }
 
@@ -293,12 +278,10 @@ void ca_spend(struct ca_device *ca, unsigned int bytes, u64 since)
 {
 	u64 spent = min_t(u64, local_clock() - since, NSEC_PER_SEC);
 	unsigned int kib_ns = div_u64(spent * 1024, bytes);
-	unsigned int before = READ_ONCE(ca->kib_ns);
 
 	if (takes_time())
 		raw_cpu_ptr(&softirq_time)->spent += spent;
-	/* An average of the last ones: one that was interrupted itself counts little. */
-	WRITE_ONCE(ca->kib_ns, before ? before - before / 8 + kib_ns / 8 : kib_ns);
+	WRITE_ONCE(ca->kib_ns, ca_learn(READ_ONCE(ca->kib_ns), kib_ns));
 }
 
 /* -------------------------------------------------------------------------------- workers */

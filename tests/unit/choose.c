@@ -2,7 +2,7 @@
 /*
  * The choice of where a fragment is converted, as a function: every combination of what it can be
  * told, held against rules that are written down here, and once more as a table of cases that
- * matter, with the place by name.
+ * matter, with the place by name. And what is learnt of how long a conversion takes.
  */
 #include <stdio.h>
 
@@ -163,6 +163,46 @@ static void check_complete(void)
 	point(ok, "there is a rule for everything");
 }
 
+#define SETTING		(64 * KIB)
+
+/*
+ * Reads of @bytes with a cipher that takes @ns for a KiB: how many of the next 1000 are converted
+ * in the interrupt.
+ */
+static int inline_of(unsigned int *guess, unsigned int bytes, unsigned int ns)
+{
+	int found = 0;
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		if (bytes <= ca_inline_most(SETTING, *guess)) {
+			*guess = ca_learn(*guess, ns);
+			found++;
+		} else {
+			*guess = ca_doubt(*guess);
+		}
+	}
+	return found;
+}
+
+static void check_guess(void)
+{
+	unsigned int guess = 0;
+
+	point(ca_inline_most(SETTING, 0) == SETTING, "nothing known: the user's bound");
+	point(ca_inline_most(0, 0) == 0 && ca_inline_most(0, 100) == 0, "the user wants none");
+	point(ca_inline_most(SETTING, 1) == SETTING, "a very fast cipher: the user's bound");
+	point(ca_inline_most(SETTING, ~0U) == CA_INLINE_LEAST, "a very slow one: the least");
+	point(inline_of(&guess, SETTING, 4000) == 1000, "256 us for a read: always");
+	guess = ca_learn(guess, 1000000);
+	point(SETTING > ca_inline_most(SETTING, guess), "one that was interrupted for long counts");
+	point(inline_of(&guess, SETTING, 4000) > 0 && inline_of(&guess, SETTING, 4000) == 1000,
+	      "but not for ever");
+	inline_of(&guess, SETTING, 100000);
+	point(inline_of(&guess, SETTING, 100000) < 20, "6.4 ms for a read: hardly ever");
+	point(inline_of(&guess, CA_INLINE_LEAST, 100000) == 1000, "the least: always");
+}
+
 int main(void)
 {
 	static const struct {
@@ -209,6 +249,7 @@ int main(void)
 		check_rule(&rules[i]);
 	check_complete();
 	check_hardirq();
+	check_guess();
 	for (i = 0; cases[i].text; i++)
 		point(ca_choose(&cases[i].choice) == cases[i].place, cases[i].text);
 	printf("1..%d\n", number);
