@@ -36,6 +36,25 @@ as_root()
 	fi
 }
 
+# The files of the checkout in the present directory, without what was built.
+all_files()
+{
+	if [ -e .git ]; then
+		git ls-files --cached --others --exclude-standard
+	else
+		find . -path ./build -prune -o -type f -printf '%P\n'
+	fi | while read -r file; do
+		[ ! -f "$file" ] || echo "$file"
+	done
+}
+
+# The version that the module has.
+own_version()
+{
+	awk '$1 == "#define" && $2 ~ /^CA_VERSION_(MAJOR|MINOR|PATCH)$/ { printf "%s%s", dot, $3; dot = "." }' \
+		"$top/dm-crypt-async.h"
+}
+
 # The Debian mirror this machine uses already, in whatever format it is written.
 mirror()
 {
