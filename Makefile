@@ -7,6 +7,8 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 help_text = \
 "make            build dm_crypt_async.ko for the running kernel, or for KDIR=..." \
 "make install    install it (modules_install) and run depmod" \
+"make dkms       have DKMS build and install it, now and for kernels to come" \
+"make deb        make Debian packages of it and of the command, in build/deb" \
 "make clean      remove what was built here" \
 "make demo       boot a virtual machine and show that it works" \
 "make test       all tests; RELEASES=\"trixie\" and TESTS=\"...\" select some" \
@@ -26,6 +28,13 @@ all:
 install: all
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
 	depmod -a $(INSTALL_MOD_PATH:%=-b %) "$$($(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease)"
+
+dkms:
+	@scripts/dkms
+
+deb:
+	@scripts/setup
+	@scripts/deb
 
 clean:
 	$(if $(wildcard $(KDIR)/Makefile),$(MAKE) -C $(KDIR) M=$(CURDIR) clean)
@@ -67,4 +76,4 @@ new-test:
 help:
 	@printf '%s\n' $(help_text)
 
-.PHONY: all install clean demo test bench check docs debug-kernel stress new-test help
+.PHONY: all install dkms deb clean demo test bench check docs debug-kernel stress new-test help
