@@ -3,6 +3,7 @@
 
 import glob
 import os
+import re
 import subprocess
 
 from .common import MODULE, colour, is_loaded, parameter, read
@@ -40,8 +41,7 @@ def _module():
               f"{read(f'/sys/module/{MODULE}/version')}")
     elif found.returncode:
         _wrong(f"{RELEASE} has no module {MODULE}", "install the package "
-               "crypt-async-dkms, or say make install in the sources; dkms "
-               "status says what was built")
+               "crypt-async-dkms, or say make install in the sources")
     else:
         _fine(f"the module is installed: {found.stdout.strip()}")
 
@@ -55,15 +55,17 @@ def _dkms():
                "module", "apt install dkms")
         return
     text = found.stdout.strip()
-    if f", {RELEASE}," in text and "installed" in text:
+    if re.search(rf", {re.escape(RELEASE)}, .*: installed", text):
         _fine("DKMS has built it for this kernel")
     elif text:
-        _wrong(f"DKMS knows it, but not for {RELEASE}: {text}",
-               f"dkms autoinstall -k {RELEASE}; its log is "
-               "/var/lib/dkms/dm-crypt-async/*/build/make.log")
+        name = text.splitlines()[-1].split(",")[0].split(":")[0]
+        _wrong(f"DKMS knows it, but has not built it for {RELEASE}: {text}",
+               f"dkms install {name} -k {RELEASE}; if that fails, "
+               f"/var/lib/dkms/{name}/build/make.log has the reason")
     else:
         _wrong("DKMS does not know the module: a new kernel will come "
-               "without it", "install the package crypt-async-dkms")
+               "without it", "install the package crypt-async-dkms, or say "
+               "make dkms in the sources")
 
 
 def _secure_boot():
@@ -83,8 +85,8 @@ def _secure_boot():
               "mokutil --list-enrolled says whether the machine trusts that")
     else:
         _wrong("Secure Boot is on, and the module is not signed: it will "
-               "not be loaded", "dkms signs what it builds once its key is "
-               "enrolled: mokutil --import /var/lib/dkms/mok.pub, reboot")
+               "not be loaded", "have DKMS build it, which signs, and enrol "
+               "its key: mokutil --import /var/lib/dkms/mok.pub, reboot")
 
 
 def _targets():

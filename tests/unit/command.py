@@ -9,7 +9,7 @@ import tempfile
 
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
 sys.path.insert(0, f"{TOP}/scripts")
-from crypt_async import ioctl, keys, main, report, tuning  # noqa: E402
+from crypt_async import doctor, ioctl, keys, main, report, tuning  # noqa: E402
 from crypt_async.mapping import Line  # noqa: E402
 
 KEY = "0123456789abcdef" * 8
@@ -163,6 +163,33 @@ def uuids():
           "LUKS2")
     Mapping.uuid = "CRYPT-PLAIN-home"
     equal(keys.luks_uuid(Mapping), None, "plain")
+
+
+@point
+def dkms():
+    """What doctor makes of DKMS's answers."""
+    there = f"dm-crypt-async/0.1.0, {doctor.RELEASE}, x86_64: installed"
+    path = os.environ["PATH"]
+    with tempfile.TemporaryDirectory() as directory:
+        for answer, advice in (
+                (there, None),
+                ("dm-crypt-async/0.0.9: added\n" + there, None),
+                ("dm-crypt-async/0.1.0: added", "dkms install "
+                 f"dm-crypt-async/0.1.0 -k {doctor.RELEASE};"),
+                ("dm-crypt-async/0.1.0, 5.10.0-1, x86_64: installed",
+                 "dkms install dm-crypt-async/0.1.0 -k"),
+                (there.replace("installed", "built"), "dkms install"),
+                ("", "install the package crypt-async-dkms")):
+            with open(f"{directory}/dkms", "w", encoding="ascii") as file:
+                file.write(f"#!/bin/sh\ncat <<'END'\n{answer}\nEND\n")
+            os.chmod(f"{directory}/dkms", 0o755)
+            os.environ["PATH"] = f"{directory}:{path}"
+            doctor._findings.clear()
+            doctor._dkms()
+            os.environ["PATH"] = path
+            (fine, _, said), = doctor._findings
+            equal(fine, advice is None, answer)
+            assert fine or advice in said, f"{answer}: {said}"
 
 
 print(f"1..{len(_results)}")
