@@ -8,9 +8,8 @@ import subprocess
 
 from .common import MODULE, colour, is_loaded, parameter, read
 from .mapping import all_mappings, stands_in
+from .takeover import RELEASE, TAKEOVER
 
-TAKEOVER = "/etc/modprobe.d/crypt-async.conf"
-RELEASE = os.uname().release
 SLOW = ("generic", "lib")
 
 _findings = []

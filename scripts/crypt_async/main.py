@@ -3,7 +3,7 @@
 
 import sys
 
-from . import doctor, move, report, tuning
+from . import doctor, move, report, takeover, tuning
 from .common import DEVICE, USAGE, Problem, need_root, say
 
 HELP = """\
@@ -16,6 +16,8 @@ usage: crypt-async COMMAND ...
   top [NAME...] [-n COUNT] [-d SECONDS] the same, live
   tune NAME SETTING=VALUE... [--persistent]
   tune NAME reset [--persistent]        settings of a mapping that is used
+  enable-takeover                       from the next boot on, be the target crypt itself
+  disable-takeover                      the way back
   doctor                                what is in order here, and what is not
 
 OPTIONS are cryptsetup's, such as --key-file or --header. A mapping keeps its
@@ -98,9 +100,12 @@ def _tune(words):
     return tuning.tune(operands[0], operands[1:], "--persistent" in given)
 
 
-def _doctor(words):
-    _options(words)
-    return doctor.doctor()
+def _alone(function):
+    def command(words):
+        if any(_options(words)):
+            raise Problem(f"{' '.join(words)}: nothing is wanted there", USAGE)
+        return function()
+    return command
 
 
 COMMANDS = {
@@ -110,7 +115,9 @@ COMMANDS = {
     "status": _status,
     "top": _top,
     "tune": _tune,
-    "doctor": _doctor,
+    "enable-takeover": _alone(takeover.enable),
+    "disable-takeover": _alone(takeover.disable),
+    "doctor": _alone(doctor.doctor),
 }
 
 
