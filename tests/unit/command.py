@@ -60,7 +60,8 @@ def usage():
     for words in (["fly"], [], ["adopt"], ["adopt", "--all", "x"],
                   ["adopt", "--fast", "x"], ["open", "x"], ["tune"],
                   ["tune", "x", "speed=1"], ["top", "-n"],
-                  ["top", "-n", "many"], ["status", "--xml"]):
+                  ["top", "-n", "many"], ["status", "--xml"],
+                  ["enable-takeover", "now"], ["doctor", "--fix"]):
         code, out, errors = crypt_async(*words)
         equal(code, 1, f"{words}: {errors}")
         assert out or errors.startswith("crypt-async: "), f"{words}: {errors}"
