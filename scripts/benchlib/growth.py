@@ -8,10 +8,10 @@ import secrets
 import threading
 
 import ca
-import cells as c
 import stacks
-import work
 from chaos import stats
+from crypt_async.measure import cells as c
+from crypt_async.measure.fio import in_lots, run_fio
 
 COUNTS = (1, 4, 16, 64)
 SIZES = tuple(4 * c.KIB << 2 * step for step in range(7))   # to 16 MiB
@@ -90,9 +90,10 @@ def run_shape(below, shape, rates, key, how):
         paths = {name: paths_of(open_ones.enter_context(
             mapped(below, name, key, devices, targets))) for name in CURVES}
         for _ in range(min(how.rounds, ROUNDS)):
-            order = work.in_lots(chosen, CURVES)
-            found = work.run_fio([(point.cell, paths[name])
-                                  for point, name in order], how.seconds)
+            order = in_lots(chosen, CURVES)
+            found = run_fio([(point.cell, paths[name])
+                             for point, name in order], how.seconds,
+                            stacks.USED)
             for (point, name), rate in zip(order, found):
                 rates[point].setdefault(name, []).append(rate)
 
@@ -159,7 +160,8 @@ def loaded(path, seconds):
     """KiB that are gone while large writes are in flight."""
     before = settled()["MemAvailable"]
     with Watch() as watch:
-        work.run_fio([(c.Cell("write", c.MIB, 16, 4), path)], seconds)
+        run_fio([(c.Cell("write", c.MIB, 16, 4), path)], seconds,
+                stacks.USED)
     return before - watch.least
 
 

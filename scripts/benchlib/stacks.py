@@ -6,9 +6,9 @@ import os
 import sys
 
 import ca
-import cells as c
 import integrity
 from chaos import Chaos
+from crypt_async.measure import cells as c
 
 DISK = 192 * c.MIB          # of a device
 USED = 128 * c.MIB          # of it, by the work

@@ -2,57 +2,23 @@
 """In a guest: one kind of work on one contestant after the other."""
 
 import io
-import json
 import os
 import random
-import sys
 import tarfile
 import time
 
 import ca
-import cells as c
+from crypt_async.measure import cells as c
+from crypt_async.measure.fio import in_lots, run_fio
 from stacks import USED
 
 BARE = "/sys/kernel/debug/bare/run"
 BARE_MS = 50
 
-FIO = ["fio", "--direct=1", "--thread", "--time_based", "--group_reporting",
-       "--norandommap", "--gtod_reduce=1", "--disk_util=0", "--eta=never",
-       "--scramble_buffers=0", "--clocksource=clock_gettime",
-       "--output-format=json"]
-RW = {"mix": ["--rw=randrw", "--rwmixread=70"],
-      "fsync": ["--rw=randwrite", "--fsync=1"]}
-
 TARBALL = "/tmp/bench.tar"
 FILES = 300                 # in it
 FILE_MOST = 32 * c.KIB
 FILE_SYSTEM = "/tmp/bench.mnt"
-
-
-# --- fio ------------------------------------------------------------------
-
-def _job(name, cell, path, size, seconds):
-    """fio's words for one run, after whatever runs before it."""
-    return [f"--name={name}", "--stonewall", f"--filename={path}",
-            f"--runtime={int(seconds * 1000)}ms", f"--size={size}",
-            f"--bs={cell.size}", f"--iodepth={cell.depth}",
-            f"--numjobs={cell.jobs}", f"--ioengine={cell.engine}",
-            *RW.get(cell.work, [f"--rw={cell.work}"])]
-
-
-def run_fio(order, seconds, size=USED):
-    """One process does all runs, pairs of a cell and a path, in this order:
-    I/O per second of each."""
-    if not order:
-        return []
-    words = [*FIO, f"--randseed={random.randrange(1 << 31)}"]
-    for number, (cell, path) in enumerate(order):
-        words += _job(f"run{number}", cell, path, size, seconds)
-    text = ca.run(*words, cwd="/tmp").stdout
-    told = json.loads(text[text.index("{"):])["jobs"]
-    if len(told) != len(order) or any(run["error"] for run in told):
-        sys.exit(f"fio failed: {text[-2000:]}")
-    return [run["read"]["iops"] + run["write"]["iops"] for run in told]
 
 
 # --- a file system --------------------------------------------------------
@@ -86,21 +52,14 @@ def untar(path):
 
 # --- a round --------------------------------------------------------------
 
-def in_lots(cells, names):
-    """Pairs of cell and contestant: the cells by lot, and the contestants of
-    a cell one after the other, by lot too."""
-    names = sorted(names)
-    return [(cell, name) for cell in random.sample(cells, len(cells))
-            for name in random.sample(names, len(names))]
-
-
 def run_round(cells, paths, seconds):
     """All cells on all contestants: (cell, name, I/O per second)."""
     by_fio = in_lots([cell for cell in cells if cell.work != c.UNTAR], paths)
     # No file system on the raw device: the contestants hold it.
     others = in_lots([cell for cell in cells if cell.work == c.UNTAR],
                      paths.keys() - {c.RAW})
-    rates = run_fio([(cell, paths[name]) for cell, name in by_fio], seconds)
+    rates = run_fio([(cell, paths[name]) for cell, name in by_fio], seconds,
+                    USED)
     rates += [untar(paths[name]) for _, name in others]
     return [(cell, name, rate)
             for (cell, name), rate in zip(by_fio + others, rates)]

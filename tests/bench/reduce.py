@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """usage: python3 tests/bench/reduce.py
 
-Checks scripts/benchlib/{cells,reduce}.py with made-up figures; TAP."""
+Checks the cells and ratios of scripts/crypt_async/measure with made-up figures; TAP."""
 
 import math
 import os
@@ -9,9 +9,9 @@ import sys
 import traceback
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path[:0] = [HERE + "/../../scripts/benchlib"]
-import cells as c  # noqa: E402
-import reduce as r  # noqa: E402
+sys.path[:0] = [HERE + "/../../scripts"]
+from crypt_async.measure import cells as c  # noqa: E402
+from crypt_async.measure import reduce as r  # noqa: E402
 
 TESTS = []
 

@@ -9,7 +9,7 @@ compare worst with."""
 import math
 import statistics
 
-from cells import DEFAULT, OURS, RAW, SETTINGS
+from .cells import DEFAULT, OURS, RAW, SETTINGS
 
 NOISE = 0.97        # a ratio down to this is not worse
 

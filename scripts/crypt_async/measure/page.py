@@ -4,9 +4,9 @@
 import html
 import itertools
 
-import plots
-from cells import DEFAULT, OURS, short
-from reduce import NOISE
+from . import plots
+from .cells import DEFAULT, OURS, short
+from .reduce import NOISE
 
 # The policy keeps the page from asking for anything outside.
 HEAD = """<!DOCTYPE html>
@@ -105,8 +105,9 @@ def _summary(found):
     parts = ['<p class="figures">Over ', str(found["cells"]),
              " cells, geometric mean: <b>", _text(found["to_best"]),
              "</b> times the best setting of dm-crypt in each cell, <b>",
-             _text(found["to_default"]), "</b> times its default, <b>",
-             _text(found["of_limit"]), "</b> of the limit.</p>\n<p>",
+             _text(found["to_default"]), "</b> times its default",
+             f", <b>{_text(found['of_limit'])}</b> of the limit"
+             if found["of_limit"] else "", ".</p>\n<p>",
              f"Cells below {NOISE} of the best setting: {len(below)}.</p>"]
     listed = "".join(f"<li>{html.escape(name)}</li>" for name in below)
     return ["".join(parts),
@@ -194,6 +195,8 @@ def _about(boots):
                            boot["rounds"], boot["seconds"], boot["seed"],
                            boot["command"]]))
     notes = sorted({note for boot in boots for note in boot["notes"]})
+    if not plots.available():
+        notes.append("There are no plots, since gnuplot was not installed.")
     listed = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
     return ["<h2>How it was measured</h2>",
             _table(["boot", "date", "commit", "cipher", ">CPUs", ">rounds",

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Plots by gnuplot, as SVG elements that a page can hold."""
+"""Plots by gnuplot, as SVG elements that a page can hold; nothing where that
+is not installed."""
 
 import re
+import shutil
 import subprocess
 
 WIDTH = 760
@@ -11,8 +13,15 @@ COLOURS = ("#1f4e79", "#9db7d1", "#c0703a", "#6b8e23", "#888888")
 FONT = "sans-serif,12"
 
 
+def available():
+    """Can there be plots?"""
+    return shutil.which("gnuplot") is not None
+
+
 def _svg(commands, height):
     """Run gnuplot: the element, without what a file has around it."""
+    if not available():
+        return ""
     setup = [f"set terminal svg size {WIDTH},{height} fixed "
              f"noenhanced background '#ffffff' font '{FONT}'",
              "set tics nomirror textcolor '#1a1a1a'",
