@@ -5,6 +5,7 @@ They never get into arguments, the environment, files or logs."""
 
 import contextlib
 import ctypes
+import json
 import os
 import re
 import subprocess
@@ -115,6 +116,17 @@ def volume_key(mapping, device, options):
     if not digits:
         raise Problem(f"{mapping.name}: cryptsetup gave no key", PERMISSION)
     return bytes.fromhex(digits)
+
+
+def description(mapping, device, options):
+    """What cryptsetup calls the key of a LUKS2 volume in a keyring: it has
+    the number of the key's digest, which a reencryption changes."""
+    path = _luks_device(mapping, device, _header_in(options))
+    found = json.loads(run("cryptsetup", "luksDump", "--dump-json-metadata",
+                           path))
+    number = next((number for number, digest in found["digests"].items()
+                   if "0" in digest["segments"]), "0")
+    return f"cryptsetup:{luks_uuid(mapping)}-d{number}"
 
 
 @contextlib.contextmanager

@@ -135,23 +135,25 @@ def release(names, everything, options):
     return 0
 
 
-def _to_keyring(mapping):
+def _to_keyring(mapping, options):
     """What adopt does, for a mapping whose table has the key in digits only
     since it is fresh: the new table refers to a keyring, as cryptsetup's own
     would."""
     lines = keys.table_with_keys(mapping)
-    key = bytes.fromhex(next(line for line in lines if line.is_crypt).key)
+    crypt = next(line for line in lines if line.is_crypt)
+    key = bytes.fromhex(crypt.key)
     reference = (len(key), "logon",
-                 f"cryptsetup:{keys.luks_uuid(mapping)}-d0")
+                 keys.description(mapping, crypt.device, options))
     word = ":{}:{}:{}".format(*reference)
     with keys.in_keyring(reference, key):
         _switch(mapping, lines, OURS,
                 [line.moved(OURS, word) for line in lines], None)
 
 
-def _adopt_opened(name, wants_keyring):
+def _adopt_opened(name, options):
     """Move what cryptsetup has opened: the mapping, and those below it that a
     cascade of ciphers has."""
+    wants_keyring = "--disable-keyring" not in options
     for mapping in all_mappings():
         if mapping.name != name and not re.fullmatch(
                 re.escape(name) + r"_\d+", mapping.name):
@@ -161,7 +163,7 @@ def _adopt_opened(name, wants_keyring):
             continue
         if keys.luks_uuid(mapping) and wants_keyring and \
                 not crypt[0].keyring:
-            _to_keyring(mapping)
+            _to_keyring(mapping, options)
         else:
             move(mapping.name, OURS)
 
@@ -175,7 +177,7 @@ def open_volume(device, name, options):
         words.append("--disable-keyring")
     run("cryptsetup", "open", *words, device, name)
     try:
-        _adopt_opened(name, "--disable-keyring" not in options)
+        _adopt_opened(name, options)
     except (Problem, OSError, ValueError) as error:
         run("cryptsetup", "close", name)
         raise Problem(f"{name} is closed again: {error}") from None
