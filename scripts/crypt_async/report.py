@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """status and top: what the devices are doing."""
 
+import contextlib
+import fcntl
 import json
+import os
 import select
+import struct
 import sys
 import termios
 import time
@@ -13,6 +17,7 @@ from .mapping import Mapping, all_mappings, stands_in
 
 MIB = 1 << 20
 PHASES = ("queue", "convert", "device")
+LOCK = "/run/crypt-async.lock"
 SETTINGS = ("fragment_kib", "inline_kib", "page_limit", "cpus")
 
 
@@ -159,6 +164,31 @@ def _time(us):
     return f"{us / 1000:.0f} ms" if us < 1e6 else f"{us / 1e6:.0f} s"
 
 
+class Measuring:
+    """Latency is measured as long as anybody looks: each one who does holds a
+    shared lock on the mapping's byte of a file, which the kernel drops if he
+    is killed, and who finds no other one at the end switches it off."""
+
+    def __init__(self, mapping, sector):
+        self._mapping, self._sector = mapping, sector
+        self._file = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
+                             0o600)
+        self._lock(fcntl.F_OFD_SETLKW, fcntl.F_RDLCK)
+        mapping.message("latency on", sector)
+
+    def _lock(self, command, kind):
+        fcntl.fcntl(self._file, command, struct.pack(
+            "hhqqi4x", kind, os.SEEK_SET, os.minor(self._mapping.dev), 1, 0))
+
+    def close(self):
+        """Look no more."""
+        self._lock(fcntl.F_OFD_SETLK, fcntl.F_UNLCK)
+        with contextlib.suppress(OSError):      # another one, or no mapping
+            self._lock(fcntl.F_OFD_SETLK, fcntl.F_WRLCK)
+            self._mapping.message("latency off", self._sector)
+        os.close(self._file)
+
+
 class Watched:
     """A mapping on the screen."""
 
@@ -166,7 +196,7 @@ class Watched:
         self.mapping = mapping
         self.sector = next(line.start for line in mapping.table()
                            if _is_ours(line))
-        self.mapping.message("latency on", self.sector)
+        self._measuring = Measuring(mapping, self.sector)
         self.stats = self._stats()
         self.latency = self._latency()
         self.at = time.monotonic()
@@ -202,7 +232,7 @@ class Watched:
 
     def close(self):
         """Measure no more."""
-        self.mapping.message("latency off", self.sector)
+        self._measuring.close()
 
 
 def _wait(seconds):

@@ -2,12 +2,9 @@
 """One of the two modules as the target "crypt", and cryptsetup on it."""
 
 import os
-import subprocess
 
 import ca
 
-COMMAND = os.path.join(os.path.dirname(__file__), "..", "..", "scripts",
-                       "crypt-async")
 NAME = "ca-takeover"
 PATH = f"/dev/mapper/{NAME}"
 PASSPHRASE = "/tmp/ca-passphrase"
@@ -28,17 +25,6 @@ def use(target):
     version = ca.list_versions()[ca.OWN]
     ca.equal(ca.module_loaded("dm_crypt"), target == ca.OWN, "which it is")
     return version
-
-
-def crypt_async(*words, code=0, given=None, **variables):
-    """Run the command, and see how it ends; what it printed."""
-    done = subprocess.run([COMMAND, *map(str, words)], text=True, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          input=given, env={**os.environ, **variables,
-                                            "DM_DISABLE_UDEV": "1"})
-    ca.equal(done.returncode, code,
-             f"crypt-async {' '.join(map(str, words))}: {done.stdout}")
-    return done.stdout
 
 
 def cryptsetup(*words):
