@@ -3,7 +3,7 @@
 
 import sys
 
-from . import doctor, move, report, takeover, tuning
+from . import bench, doctor, move, report, takeover, tuning
 from .common import DEVICE, USAGE, Problem, need_root, say
 
 HELP = """\
@@ -16,6 +16,8 @@ usage: crypt-async COMMAND ...
   top [NAME...] [-n COUNT] [-d SECONDS] the same, live
   tune NAME SETTING=VALUE... [--persistent]
   tune NAME reset [--persistent]        settings of a mapping that is used
+  bench DEVICE | --ram [--seconds N] [--rounds N] [--report FILE]
+                                        measure it beside dm-crypt here; only reads DEVICE
   enable-takeover                       from the next boot on, be the target crypt itself
   disable-takeover                      the way back
   doctor                                what is in order here, and what is not
@@ -108,6 +110,22 @@ def _alone(function):
     return command
 
 
+def _bench(words):
+    operands, given, _ = _options(
+        words, flags=("--ram", "--write", "--destroy-data"),
+        values=("--seconds", "--rounds", "--sector-size", "--report"))
+    if len(operands) + ("--ram" in given) != 1:
+        raise Problem("on what: DEVICE, or --ram", USAGE)
+    how = bench.How(operands[0] if operands else None)
+    how.write = "--write" in given or "--ram" in given
+    how.destroy = "--destroy-data" in given
+    how.seconds = _number(given, "--seconds", float, how.seconds)
+    how.rounds = _number(given, "--rounds", int, how.rounds)
+    how.unit = _number(given, "--sector-size", int, how.unit)
+    how.report = given.get("--report", how.report)
+    return bench.bench(how)
+
+
 COMMANDS = {
     "adopt": _move(move.adopt),
     "release": _move(move.release),
@@ -115,6 +133,7 @@ COMMANDS = {
     "status": _status,
     "top": _top,
     "tune": _tune,
+    "bench": _bench,
     "enable-takeover": _alone(takeover.enable),
     "disable-takeover": _alone(takeover.disable),
     "doctor": _alone(doctor.doctor),

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import signal
+import time
 
 from . import ioctl
 from .common import BUSY, KERNELS, MODULE, OURS, Problem, is_loaded, parameter
@@ -206,3 +207,29 @@ def all_mappings():
     except FileNotFoundError:
         pass            # no device mapper
     return found
+
+
+@contextlib.contextmanager
+def temporary(name, table, *, readonly=True):
+    """A table on a mapping of its own, for a while: its device number."""
+    flags = ioctl.READONLY_FLAG if readonly else 0
+    ioctl.call(ioctl.CREATE, name, flags=flags)
+    try:
+        ioctl.call(ioctl.LOAD, name, payload=ioctl.pack_table(table),
+                   count=len(table), flags=flags | ioctl.SECURE_DATA_FLAG)
+        ioctl.call(ioctl.SUSPEND, name)
+        yield ioctl.call(ioctl.STATUS, name).dev
+    finally:
+        _remove(name)
+
+
+def _remove(name):
+    for _ in range(100):
+        try:
+            ioctl.call(ioctl.REMOVE, name)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY:      # udev looks at it
+                raise
+            time.sleep(0.05)
+    raise Problem(f"{name} is left behind: dmsetup remove {name}")

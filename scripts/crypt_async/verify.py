@@ -4,44 +4,17 @@ from an old header, or another key under the same name in a keyring, would
 turn a mounted file system to noise."""
 
 import contextlib
-import errno
 import mmap
 import os
 import random
 import time
 
-from . import ioctl
 from .common import Problem
+from .mapping import temporary
 
 _BYTES = 4096
 _PLACES = 16
 _TRIES = 20             # of a place that is being written to
-
-
-@contextlib.contextmanager
-def _beside(name, table):
-    """A table on a mapping of its own, which can only be read."""
-    ioctl.call(ioctl.CREATE, name, flags=ioctl.READONLY_FLAG)
-    try:
-        ioctl.call(ioctl.LOAD, name, payload=ioctl.pack_table(table),
-                   count=len(table),
-                   flags=ioctl.READONLY_FLAG | ioctl.SECURE_DATA_FLAG)
-        ioctl.call(ioctl.SUSPEND, name)
-        yield ioctl.call(ioctl.STATUS, name).dev
-    finally:
-        _remove(name)
-
-
-def _remove(name):
-    for _ in range(100):
-        try:
-            ioctl.call(ioctl.REMOVE, name)
-            return
-        except OSError as error:
-            if error.errno != errno.EBUSY:      # udev looks at it
-                raise
-            time.sleep(0.05)
-    raise Problem(f"{name} is left behind: dmsetup remove {name}")
 
 
 @contextlib.contextmanager
@@ -84,7 +57,7 @@ def _places(table):
 def same_data(mapping, table):
     """Raise a Problem unless a table reads what the mapping does."""
     page = mmap.mmap(-1, _BYTES)
-    with _beside(f"{mapping.name[:100]}-crypt-async-check", table) as dev, \
+    with temporary(f"{mapping.name[:100]}-crypt-async-check", table) as dev, \
             _opened(mapping.dev) as live, _opened(dev) as other:
         for at in _places(table):
             if not _is_same((live, other), page, at):

@@ -16,7 +16,8 @@ def crypt_async(*words, code=0, given=None, **variables):
     done = subprocess.run([COMMAND, *map(str, words)], text=True, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           input=given,
-                          env={**os.environ, **variables, "DM_DISABLE_UDEV": "1"})
+                          env={**os.environ, **variables,
+                               "DM_DISABLE_UDEV": "1"})
     wanted = code if isinstance(code, tuple) else (code,)
     ca.check(done.returncode in wanted,
              f"exit status {done.returncode} instead of {wanted}: crypt-async "

@@ -9,9 +9,12 @@ import tempfile
 
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
 sys.path.insert(0, f"{TOP}/scripts")
-from crypt_async import doctor, ioctl, keys, main, report, tuning  # noqa: E402
+from crypt_async import (bench, doctor, ioctl, keys, main,  # noqa: E402
+                         report, tuning)
 from crypt_async.mapping import Line  # noqa: E402
 
+BENCH = ("--ram", "--write", "--destroy-data", "--seconds", "--rounds",
+         "--sector-size", "--report")
 KEY = "0123456789abcdef" * 8
 PARAMS = f"aes-xts-plain64 {KEY} 0 254:0 32768 1 allow_discards"
 _results = []
@@ -60,7 +63,9 @@ def usage():
     for words in (["fly"], [], ["adopt"], ["adopt", "--all", "x"],
                   ["adopt", "--fast", "x"], ["open", "x"], ["tune"],
                   ["tune", "x", "speed=1"], ["top", "-n"],
-                  ["top", "-n", "many"], ["status", "--xml"],
+                  ["top", "-n", "many"], ["status", "--xml"], ["bench"],
+                  ["bench", "--ram", "x"], ["bench", "x", "y"],
+                  ["bench", "--ram", "--rounds", "many"],
                   ["enable-takeover", "now"], ["doctor", "--fix"]):
         code, out, errors = crypt_async(*words)
         equal(code, 1, f"{words}: {errors}")
@@ -73,7 +78,8 @@ def manual():
     with open(f"{TOP}/docs/crypt-async.8", encoding="utf-8") as file:
         page = file.read().replace("\\-", "-")
     for word in (*main.COMMANDS, *report.SETTINGS, "--all", "--json",
-                 "--persistent", "--apply", "reset", tuning.KEPT):
+                 "--persistent", "--apply", "reset", tuning.KEPT, report.LOCK,
+                 *BENCH):
         assert word in page, word
     for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "FILES",
                     "EXIT STATUS", "EXAMPLES", "SEE ALSO"):
@@ -95,6 +101,7 @@ def completion():
     equal({word.rstrip("=") for word in offered("crypt-async", "tune", "x")},
           {*report.SETTINGS, "reset", "--persistent"}, "settings")
     assert "--all" in offered("crypt-async", "adopt"), "options"
+    equal(set(offered("crypt-async", "bench")), {*BENCH}, "of bench")
 
 
 @point
@@ -191,6 +198,22 @@ def dkms():
             (fine, _, said), = doctor._findings
             equal(fine, advice is None, answer)
             assert fine or advice in said, f"{answer}: {said}"
+
+
+@point
+def benchmark():
+    """bench measures reads only, unless told otherwise."""
+    how = bench.How("/dev/null")
+    equal([cell.work_name for cell in how.cells if cell.reads != 1], [],
+          "writes")
+    names = [cell.name for cell in how.cells]
+    equal(len(set(names)), len(names), "different names")
+    assert all(" null aes-xts 4096 " in name for name in names), names
+    minute = how.rounds * how.expected
+    assert minute <= 90, f"{minute} s to read"
+    how.write = True
+    assert how.rounds * how.expected <= 150, "to read and write"
+    equal(len(how.cells), 2 * len(names), "cells with writes")
 
 
 print(f"1..{len(_results)}")
