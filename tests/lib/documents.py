@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The commands in README.md and docs/*.md, and what runs each of them: all
+are in one of the tables here. A document that gets another command needs
+another row; tests/unit/documents says so."""
+
+import glob
+import os
+import re
+
+TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
+
+# By tests/functional/94-documents, as they stand there, in the documents'
+# order. Its shell knows NAME, $dev, sudo, and which crypt-async is meant.
+GUEST = {
+    "make && sudo modprobe dm-mod && sudo insmod dm_crypt_async.ko",
+    "key=$(openssl rand -hex 64)",
+    'sudo dmsetup create secret --table "0 $(blockdev --getsz "$dev") '
+    'crypt-async aes-xts-plain64 $key 0 $dev 0"',
+    "sudo scripts/crypt-async adopt NAME",
+    "sudo scripts/crypt-async top NAME",
+    "sudo scripts/crypt-async release NAME",
+    "crypt-async status NAME",
+    "crypt-async status --json",
+    "crypt-async top NAME",
+    "dmsetup status NAME",
+    "crypt-async tune NAME cpus=0-3",
+    "crypt-async tune NAME fragment_kib=64",
+    "crypt-async tune NAME inline_kib=0",
+    "crypt-async tune NAME page_limit=16384",
+    "crypt-async tune NAME reset",
+    "crypt-async tune NAME cpus=0-3 --persistent",
+    "crypt-async doctor",
+}
+
+# By other tests: the file, and what it has that does it.
+ELSEWHERE = {
+    "make": ("tests/static/check", 'build -o "$name" "$@"'),
+    "make demo": ("tests/functional/94-documents", "scripts/guest-demo"),
+    "make test": (".ci/run", "make test"),
+    "make test RELEASES=trixie TESTS=10-known": ("tests/run", "${TESTS:-}"),
+    "make test RELEASES=trixie TESTS=80-example":
+        ("tests/run", "${RELEASES:-"),
+    "make check": ("tests/run", "tests_in static unit"),
+    "make new-test NAME=80-example": ("tests/unit/documents", "tests/new"),
+    "make bench": ("tests/functional/95-bench", "scripts/guest-bench"),
+    "scripts/bench --full": ("tests/bench/report", "scripts/guest-bench"),
+    "scripts/bench --full --part 3/8 --out build/bench-3":
+        ("tests/bench/reduce.py", 'part='),
+    "scripts/bench --report build/bench-* --out build/all":
+        ("tests/bench/report", "scripts/bench-report"),
+    "scripts/bench --help": ("tests/unit/documents", "scripts/bench --help"),
+    "scripts/vm --release trixie -- tests/functional/80-example":
+        ("tests/run", "scripts/vm"),
+    "sudo scripts/crypt-async bench DEVICE":
+        ("tests/functional/88-bench", 'below.path, "--rounds"'),
+    "crypt-async bench DEVICE":
+        ("tests/functional/88-bench", 'below.path, "--rounds"'),
+    "crypt-async bench --ram": ("tests/functional/88-bench", 'running("--ram"'),
+    "crypt-async bench DEVICE --write --destroy-data":
+        ("tests/functional/88-bench", '"--write", "--destroy-data"'),
+    "trace-cmd record -e crypt_async sleep 5":
+        ("tests/functional/89-trace", '"trace-cmd", "record"'),
+    "trace-cmd report": ("tests/functional/89-trace", '"trace-cmd", "report"'),
+    "scripts/bpf/latency.bt": ("tests/functional/89-trace", '"latency"'),
+    "scripts/bpf/states.bt": ("tests/functional/89-trace", '"states"'),
+    "scripts/bpf/who.bt": ("tests/functional/89-trace", '"who"'),
+}
+
+# By a person, and why.
+BY_HAND = {
+    "make debug-kernel": "it builds a kernel for a quarter of an hour",
+    "make stress": "it takes an hour; make test has a minute of it",
+    "perf trace -e 'crypt_async:*' -a sleep 5":
+        "perf has a package for each kernel; 89-trace looks for the events",
+    "journalctl -k -g device-mapper": "guests have no journal; 86-inside "
+        "looks at what is logged",
+}
+ALL = {*GUEST, *ELSEWHERE, *BY_HAND}
+
+
+def files():
+    """The documents."""
+    return [f"{TOP}/README.md", *sorted(glob.glob(f"{TOP}/docs/*.md"))]
+
+
+def blocks(text):
+    """Lines of commands: those fenced as sh, and those that are indented like
+    code."""
+    fence, before, indented = None, "", False
+    for line in text.splitlines():
+        if line.startswith("```"):
+            fence = None if fence is not None else line[3:].strip()
+            indented = False
+        elif fence is not None:
+            if fence == "sh":
+                yield line
+        else:
+            indented = line.startswith("    ") and (indented or not before)
+            if indented:
+                yield line[4:]
+        before = line.strip()
+
+
+def commands(text):
+    """The commands, without comments."""
+    found = re.sub(r"\\\n\s*", "", "\n".join(blocks(text))).splitlines()
+    found = [re.sub(r"(^|\s+)#.*", "", line).strip() for line in found]
+    return [line for line in found if line]
+
+
+def read(path):
+    """A file's text."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
