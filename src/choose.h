@@ -87,7 +87,10 @@ static inline enum ca_place ca_choose(const struct ca_choice *choice)
 	return here;
 }
 
-/* The longest that a read is converted in a soft interrupt: half of what the kernel lets these have. */
+/*
+ * The longest that a read is converted in a soft interrupt, in ns: half of what the kernel lets these
+ * have at a time.
+ */
 #define CA_INLINE_NS	1000000U
 
 /* One of at most so many bytes is, however long it takes. */
