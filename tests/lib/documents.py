@@ -35,7 +35,6 @@ GUEST = {
 # By other tests: the file, and what it has that does it.
 ELSEWHERE = {
     "make": ("tests/static/check", 'build -o "$name" "$@"'),
-    "make demo": ("tests/functional/94-documents", "scripts/guest-demo"),
     "make test": (".ci/run", "make test"),
     "make test RELEASES=trixie TESTS=10-known": ("tests/run", "${TESTS:-}"),
     "make test RELEASES=trixie TESTS=80-example":
@@ -68,6 +67,8 @@ ELSEWHERE = {
 
 # By a person, and why.
 BY_HAND = {
+    "make demo": "it boots a guest for a minute and a half, and is a test "
+        "itself: its exit status says whether all held",
     "make debug-kernel": "it builds a kernel for a quarter of an hour",
     "make stress": "it takes an hour; make test has a minute of it",
     "perf trace -e 'crypt_async:*' -a sleep 5":
