@@ -39,7 +39,7 @@ ELSEWHERE = {
     "make test RELEASES=trixie TESTS=10-known": ("tests/run", "${TESTS:-}"),
     "make test RELEASES=trixie TESTS=80-example":
         ("tests/run", "${RELEASES:-"),
-    "make check": ("tests/run", "tests_in static unit"),
+    "make check": ("tests/run", "tests_in unit model"),
     "make new-test NAME=80-example": ("tests/unit/documents", "tests/new"),
     "make bench": ("tests/functional/95-bench", "scripts/guest-bench"),
     "scripts/bench --full": ("tests/bench/report", "scripts/guest-bench"),
@@ -54,7 +54,8 @@ ELSEWHERE = {
         ("tests/functional/88-bench", 'below.path, "--rounds"'),
     "crypt-async bench DEVICE":
         ("tests/functional/88-bench", 'below.path, "--rounds"'),
-    "crypt-async bench --ram": ("tests/functional/88-bench", 'running("--ram"'),
+    "crypt-async bench --ram":
+        ("tests/functional/88-bench", 'running("--ram"'),
     "crypt-async bench DEVICE --write --destroy-data":
         ("tests/functional/88-bench", '"--write", "--destroy-data"'),
     "trace-cmd record -e crypt_async sleep 5":
@@ -63,6 +64,28 @@ ELSEWHERE = {
     "scripts/bpf/latency.bt": ("tests/functional/89-trace", '"latency"'),
     "scripts/bpf/states.bt": ("tests/functional/89-trace", '"states"'),
     "scripts/bpf/who.bt": ("tests/functional/89-trace", '"who"'),
+    "make deb": ("tests/packages/install", "scripts/deb"),
+    "sudo apt install linux-headers-amd64 ./build/deb/*.deb":
+        ("tests/lib/package", "dpkg --path-include"),
+    "sudo apt install ./build/deb/*.deb":
+        ("tests/lib/package", "dpkg --path-include"),
+    "sudo apt purge crypt-async crypt-async-dkms":
+        ("tests/lib/package", "dpkg --purge crypt-async crypt-async-dkms"),
+    "sudo apt install linux-headers-amd64 dkms": ("scripts/packages", "dkms"),
+    "sudo crypt-async adopt --all":
+        ("tests/packages/guest.py", 'crypt_async("adopt", "--all"'),
+    "sudo crypt-async release --all": ("tests/functional/85-command", "--all"),
+    "sudo modprobe -r dm-crypt-async":
+        ("scripts/crypt_async/bench.py", '"modprobe", "-r", module'),
+    "sudo dkms install dm-crypt-async/VERSION -k KERNEL":
+        ("packaging/kernel-hook", "dkms install"),
+    "modinfo -F signer dm_crypt_async":
+        ("tests/packages/guest.py", '"modinfo", "-F", "signer"'),
+    "sudo crypt-async enable-takeover":
+        ("tests/functional/65-enable-takeover", '("enable-takeover"'),
+    "sudo crypt-async disable-takeover":
+        ("tests/functional/65-enable-takeover", '("disable-takeover"'),
+    "sudo crypt-async doctor": ("tests/boot/encrypted-root", "doctor"),
 }
 
 # By a person, and why.
@@ -73,6 +96,11 @@ BY_HAND = {
     "make stress": "it takes an hour; make test has a minute of it",
     "perf trace -e 'crypt_async:*' -a sleep 5":
         "perf has a package for each kernel; 89-trace looks for the events",
+    "sudo apt install mokutil": "the virtual machines have no firmware that "
+        "a key could be enrolled in, as docs/deployment.md says",
+    "sudo mokutil --import /var/lib/dkms/mok.pub": "likewise",
+    "mokutil --test-key /var/lib/dkms/mok.pub": "likewise",
+    "sudo reboot": "tests/boot/encrypted-root boots again and again",
     "journalctl -k -g device-mapper": "guests have no journal; 86-inside "
         "looks at what is logged",
 }
