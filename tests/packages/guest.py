@@ -9,9 +9,11 @@ usage: guest.py VERSION SIGNER
 import os
 import re
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import ca  # noqa: E402
+import takeover  # noqa: E402
 
 VERSION, SIGNER = sys.argv[1:]
 del sys.argv[1:]
@@ -88,6 +90,61 @@ def settings(options):
         ca.equal(setting() == "8", not options, f"a setting: {setting()}")
     finally:
         remove()
+
+
+class Writer:
+    """Somebody who writes files and reads them again all the time."""
+
+    def __init__(self, directory):
+        self.directory, self.problems, self.files = directory, [], 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        while not self._stop.is_set():
+            path = f"{self.directory}/{self.files % 10}"
+            text = os.urandom(ca.rng.randrange(1, 200 * ca.KIB))
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+            os.write(fd, text)
+            os.fsync(fd)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            if os.pread(fd, len(text) + 1, 0) != text:
+                self.problems.append(path)
+            os.close(fd)
+            self.files += 1
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self._stop.set()
+        self._thread.join()
+
+
+@ca.test("a new user: a mounted LUKS2 volume there, a look, and back")
+def new_user():
+    takeover.passphrase()
+    below, where = ca.Loop(32 * ca.MIB), "/tmp/ca-mounted"
+    key = ("--", "--key-file", takeover.PASSPHRASE)
+    takeover.cryptsetup("luksFormat", *takeover.QUICK, "--type", "luks2",
+                        *takeover.PBKDF, below.path)
+    takeover.cryptsetup("open", *takeover.QUICK, below.path, takeover.NAME)
+    ca.run("mkfs.ext4", "-q", takeover.PATH)
+    os.makedirs(where, exist_ok=True)
+    ca.run("mount", takeover.PATH, where)
+    try:
+        with Writer(where) as writer:
+            crypt_async("adopt", takeover.NAME, *key)
+            looked = crypt_async("top", takeover.NAME, "-n", "2", "-d", "1")
+            ca.check("write" in looked and "MiB/s" in looked, looked)
+            crypt_async("release", takeover.NAME, *key)
+        ca.equal(writer.problems, [], "files that had something else")
+        ca.check(writer.files > 4, f"{writer.files} files")
+    finally:
+        ca.run("umount", where)
+    ca.run("fsck.ext4", "-f", "-n", takeover.PATH)
+    takeover.close()
 
 
 @ca.test("doctor is content with headers, module, DKMS and Secure Boot")
