@@ -32,7 +32,7 @@
 #define SMALL_TURN	8
 
 /* The largest read that is converted in a soft interrupt, in bytes. */
-#define INLINE_BYTES	(64 * 1024)
+#define INLINE_BYTES	(128 * 1024)
 
 /* A bio of at most this size is not cut to be shared, in bytes. */
 #define SHARED_BYTES	(32U * 1024)

@@ -728,6 +728,8 @@ static void cut_read_in_softirq(struct dm_crypt_io *base)
 		defer_read(base);
 		return;
 	}
+	/* What is short enough for here is over before somebody else could begin with a part. */
+	base->least_part = 0;
 	atomic_inc(&base->refs);
 	cut_read(base, CA_FROM_SOFTIRQ);
 	if (base->own_bytes)
