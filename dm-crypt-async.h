@@ -51,6 +51,14 @@ static inline bool ca_is_number(const char *s)
 	return isdigit(*s);
 }
 
+/* Whether a table line can have it as it is: words end at spaces, and backslashes vanish. */
+static inline bool ca_is_word(const char *s)
+{
+	while (*s && *s != '\\' && !isspace(*s))
+		s++;
+	return !*s;
+}
+
 #define CA_MAX_UNIT		4096	/* bytes; a unit lies in one bounce page */
 #define CA_MAX_KEYS		65536	/* keys of one device, a power of two */
 #define CA_LMK_KEYS		64	/* keys of the generator lmk */

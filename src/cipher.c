@@ -105,6 +105,8 @@ static const char *parse_spec(char *s, struct spec *spec, bool authenticated, in
 	const char *error;
 
 	*err = -EINVAL;
+	if (!ca_is_word(s))
+		return "cipher: spaces and backslashes cannot be used";
 	if (!strncmp(s, "capi:", strlen("capi:")))
 		error = parse_capi(s + strlen("capi:"), spec);
 	else if (authenticated)

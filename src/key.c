@@ -125,14 +125,6 @@ static const struct keyring_type *find_type(const char *ref)
 	return NULL;
 }
 
-/* The table line is words: a description with a space in it could not be read back. */
-static bool has_space(const char *s)
-{
-	while (*s && !isspace(*s))
-		s++;
-	return *s;
-}
-
 /* Copies a key out of a keyring. Return: 0 or a negative errno. */
 static int copy_from_keyring(struct ca_key *to, const struct keyring_type *type, const char *name)
 {
@@ -168,8 +160,8 @@ static const char *set_reference(struct ca_cipher *cipher, const char *ref, int 
 	char *copy;
 
 	*err = -EINVAL;
-	if (has_space(ref))
-		return "key: a description with spaces cannot be used";
+	if (!ca_is_word(ref))
+		return "key: a description with spaces or backslashes cannot be used";
 	if (!type)
 		return "key: a type of key that this kernel does not have";
 	if (!ref[strlen(type->name)])
