@@ -387,12 +387,15 @@ enum ca_option {
  * @latency: histograms, NULL until they were switched on for the first time
  * @measures_latency: they are on
  *
- * Protected by @order_lock; used only if @in_order:
+ * For writes that keep their order, used only if @in_order:
+ * @order_lock: protects the others; taken in any context
  * @order: write fragments that have been cut and not yet submitted, the oldest first
  * @submitting: a thread submits from the head of it
  * @order_work: does that
  *
- * Protected by @todo_lock, in any context; the numbers are read without it where a guess does:
+ * For the workers:
+ * @todo_lock: protects the others; taken in any context. The numbers are read without it where a
+ *	guess does
  * @small: small fragments that wait for a worker
  * @large: others
  * @backlog: bytes of both
@@ -404,9 +407,10 @@ enum ca_option {
  * @cpus: what is known of each CPU
  * @bound_wq: for workers that are bound to CPUs
  *
- * Protected by @key_lock, which is taken by messages, the table line, suspend and resume; settings
- * are changed with it:
- * @suspended: nothing is in flight, and messages may replace the key (@cipher.key)
+ * For messages:
+ * @key_lock: protects the other, the key (@cipher.key) and changes of settings; taken by messages,
+ *	the table line, suspend and resume
+ * @suspended: nothing is in flight, and messages may replace the key
  *
  * The watchdog's:
  * @watch_lock: protects the list and the membership of a fragment in it; taken in any context
@@ -674,7 +678,9 @@ enum ca_state {
  *	base io's memory is gone.
  * @status: the first error of any fragment. Written before the writer's reference is dropped,
  *	read after the last one was.
- * @end_io, @private, @vecs: of a base bio that goes below itself, what stood there before
+ * @end_io: of a base bio that goes below itself, what stood there before
+ * @private: likewise
+ * @vecs: likewise
  * @cpu: where it came from
  * @submitter: the task that it came from, to be compared only
  * @nice: of that task
