@@ -12,9 +12,10 @@ help_text = \
 "make clean      remove what was built here" \
 "make demo       boot a virtual machine and show that it works" \
 "make test       all tests; RELEASES=\"trixie\" and TESTS=\"...\" select some" \
-"make check      the sources only: warnings, sparse, checkpatch, shellcheck..." \
+"make check      the sources only: warnings, sparse, coccinelle, checkpatch, shellcheck..." \
 "make debug-kernel                 build a kernel with KASAN, lockdep and so on, as one more release" \
 "make stress     asynchronous crypto under errors and in little memory; DURATION=3600" \
+"make fuzz       made-up table lines, keys and messages in user space; DURATION=600" \
 "make bench      measure beside the kernel's own target, in ten minutes: build/bench/report.html" \
 "scripts/bench --full              the same for an hour, or in parts; --help has options" \
 "make docs       draw the figures" \
@@ -62,6 +63,10 @@ stress:
 	@scripts/setup
 	@scripts/stress $(or $(DURATION),3600)
 
+fuzz:
+	@scripts/setup
+	@scripts/fuzz $(or $(DURATION),600)
+
 bench:
 	@scripts/setup
 	@scripts/bench
@@ -76,4 +81,4 @@ new-test:
 help:
 	@printf '%s\n' $(help_text)
 
-.PHONY: all install dkms deb clean demo test bench check docs debug-kernel stress new-test help
+.PHONY: all install dkms deb clean demo test bench check docs debug-kernel stress fuzz new-test help

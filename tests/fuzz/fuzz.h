@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the fakes and the fuzzer have in common. */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include "kernel.h"
+
+/**
+ * struct fuzz_world - what a device is made in
+ * @target: what the module registered
+ * @below: the device below
+ * @room: its metadata, for what is without "disk" none
+ * @fail_at: so many allocations from now one fails, 0 for none
+ * @held: what the module has and did not give back
+ */
+struct fuzz_world {
+	struct target_type *target;
+	struct block_device below;
+	struct blk_integrity room;
+	unsigned int fail_at;
+	unsigned int held;
+};
+
+extern struct fuzz_world fuzz_world;
+
+/* The key that keyrings have, and which no other memory has by chance. */
+extern u8 fuzz_key[128];
+
+/* Of the module's source, under the names that kernel.h gives them. */
+extern bool *const fuzz_parameter_show_keys;
+int fuzz_module_init(void);
+
+/* What libFuzzer calls, under its names. */
+int fuzz_begin(int *argc, char ***argv) asm("LLVMFuzzerInitialize");
+int fuzz_input(const u8 *data, size_t size) asm("LLVMFuzzerTestOneInput");
+
+/* Whether memory has a part of a key of the input, in digits or as bytes. */
+bool fuzz_has_key(const void *p, size_t size);
+
+/* Reports a property that does not hold. */
+__noreturn void fuzz_fail(const char *what, const char *text);
+
+#endif /* FUZZ_H */
