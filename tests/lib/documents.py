@@ -39,7 +39,7 @@ ELSEWHERE = {
     "make test RELEASES=trixie TESTS=10-known": ("tests/run", "${TESTS:-}"),
     "make test RELEASES=trixie TESTS=80-example":
         ("tests/run", "${RELEASES:-"),
-    "make check": ("tests/run", "tests_in unit model"),
+    "make check": ("tests/run", "tests_in unit fuzz"),
     "make new-test NAME=80-example": ("tests/unit/documents", "tests/new"),
     "make bench": ("tests/functional/95-bench", "scripts/guest-bench"),
     "scripts/bench --full": ("tests/bench/report", "scripts/guest-bench"),
@@ -64,6 +64,12 @@ ELSEWHERE = {
     "scripts/bpf/latency.bt": ("tests/functional/89-trace", '"latency"'),
     "scripts/bpf/states.bt": ("tests/functional/89-trace", '"states"'),
     "scripts/bpf/who.bt": ("tests/functional/89-trace", '"who"'),
+    "make test TESTS=tests/fuzz/": ("tests/run", "${TESTS:-}"),
+    "make fuzz DURATION=3600": ("tests/fuzz/fuzz", "tests/fuzz/build"),
+    "make test TESTS=51-hostile RELEASES=trixie": ("tests/run", "${TESTS:-}"),
+    "scripts/vm --release debug --timeout 7200 -- env CA_INPUTS=100000 "
+    "tests/functional/51-hostile-input":
+        ("tests/functional/51-hostile-input", "CA_INPUTS"),
     "make deb": ("tests/packages/install", "scripts/deb"),
     "sudo apt install linux-headers-amd64 ./build/deb/*.deb":
         ("tests/lib/package", "dpkg --path-include"),
