@@ -856,6 +856,7 @@ void ca_pages_trim(struct ca_device *ca);
  * @deep: so many more are taken as if another one was in flight
  * @singles: base bios that came one by one since one was given to a worker
  * @gap: how many must have come before the next is
+ * @probed: when the last one was, in jiffies
  * @completed: reads that wait for @softirq
  * @softirq: goes on with them
  *
@@ -868,6 +869,7 @@ struct ca_cpu {
 	unsigned int deep;
 	unsigned int singles;
 	unsigned int gap;
+	unsigned long probed;
 	struct llist_head completed;
 	struct ca_softirq softirq;
 };

@@ -54,10 +54,14 @@
 #define SOFTIRQ_WINDOW	(4 * NSEC_PER_MSEC)
 #define SOFTIRQ_SPENT	(1 * NSEC_PER_MSEC)
 
-/* Of so many bios of PROBE_BYTES that come one by one, one is treated as if another followed. */
+/*
+ * Of so many bios of PROBE_BYTES that come one by one, one is treated as if another followed; and
+ * one in PROBE_JIFFIES, if there were PROBE_MIN.
+ */
 #define PROBE_BYTES	4096
 #define PROBE_MIN	16
 #define PROBE_MAX	4096
+#define PROBE_JIFFIES	(HZ / 50)
 
 /* After the last bio that came while another one was in flight, so many are taken as if. */
 #define DEEP_BIOS	16
@@ -124,9 +128,11 @@ static bool comes_alone(struct ca_cpu *cpu, unsigned int bytes)
 		return false;
 	}
 	cpu->singles += DIV_ROUND_UP(bytes, PROBE_BYTES);
-	if (cpu->singles < cpu->gap)
+	if (cpu->singles < PROBE_MIN ||
+	    (cpu->singles < cpu->gap && jiffies - cpu->probed < PROBE_JIFFIES))
 		return true;
 	cpu->singles = 0;
+	cpu->probed = jiffies;
 	cpu->gap = min(2 * cpu->gap, PROBE_MAX);
 	return false;
 }
