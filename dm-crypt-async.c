@@ -326,8 +326,8 @@ static int iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, 
 }
 
 #ifdef CONFIG_BLK_DEV_ZONED
-static int report_below(struct dm_target *ti, struct dm_report_zones_args *args,
-			unsigned int nr_zones)
+static int report_zones_below(struct dm_target *ti, struct dm_report_zones_args *args,
+			      unsigned int nr_zones)
 {
 	const struct ca_device *ca = ti->private;
 
@@ -336,7 +336,7 @@ static int report_below(struct dm_target *ti, struct dm_report_zones_args *args,
 			       args, nr_zones);
 }
 #else
-#define report_below NULL
+#define report_zones_below NULL
 #endif
 
 /* A unit is the smallest thing that can be written, and its memory should come in one piece. */
@@ -359,7 +359,7 @@ static struct target_type crypt_async_target = {
 	.version	 = { CA_VERSION_MAJOR, CA_VERSION_MINOR, CA_VERSION_PATCH },
 	.module		 = THIS_MODULE,
 	.features	 = CA_TARGET_NOWAIT | DM_TARGET_ZONED_HM | DM_TARGET_ATOMIC_WRITES,
-	.report_zones	 = report_below,
+	.report_zones	 = report_zones_below,
 	.ctr		 = construct_audited,
 	.dtr		 = destruct,
 	.map		 = map,

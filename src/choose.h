@@ -88,8 +88,8 @@ static inline enum ca_place ca_choose(const struct ca_choice *choice)
 }
 
 /*
- * The longest that a read is converted in a soft interrupt, in ns: half of what the kernel lets these
- * have at a time.
+ * The longest that a read is converted in a soft interrupt, in ns: half of what the kernel lets
+ * these have at a time.
  */
 #define CA_INLINE_NS	1000000U
 
@@ -131,8 +131,8 @@ static inline unsigned int ca_learn(unsigned int kib_ns, unsigned int took)
  * @kib_ns: how long a KiB is believed to take, in ns
  *
  * What is not done is not timed again, so that one conversion which was itself interrupted for long
- * would count for ever. With some doubt each time, one read in some tens is converted there to find
- * out, if it does take that long.
+ * would count for ever. With some doubt each time, one read in some tens to hundreds is converted
+ * there to find out, if it does take that long: the longer, the fewer.
  *
  * Return: how long a KiB is believed to take.
  */

@@ -48,15 +48,16 @@
 #define BUSY_JIFFIES	(HZ / 50)
 
 /*
- * Soft interrupts may convert for SOFTIRQ_SPENT of each SOFTIRQ_WINDOW that they take from somebody
- * on a CPU, in ns.
+ * Soft interrupts may convert for SOFTIRQ_SPENT of each SOFTIRQ_WINDOW on a CPU, for SOFTIRQ_IDLE
+ * if it was idle, in ns.
  */
 #define SOFTIRQ_WINDOW	(4 * NSEC_PER_MSEC)
 #define SOFTIRQ_SPENT	(1 * NSEC_PER_MSEC)
+#define SOFTIRQ_IDLE	(3 * NSEC_PER_MSEC)
 
 /*
  * Of so many bios of PROBE_BYTES that come one by one, one is treated as if another followed; and
- * one in PROBE_JIFFIES, if there were PROBE_MIN.
+ * one in PROBE_JIFFIES, of at least PROBE_MIN that are as large as it.
  */
 #define PROBE_BYTES	4096
 #define PROBE_MIN	16
@@ -115,6 +116,7 @@ static bool has_helper(const struct ca_device *ca, bool own, unsigned int enough
 static bool comes_alone(struct ca_cpu *cpu, unsigned int bytes)
 {
 	unsigned int depth = atomic_inc_return(&cpu->depth);
+	unsigned int units = DIV_ROUND_UP(bytes, PROBE_BYTES);
 
 	if (depth > cpu->most)
 		cpu->most = depth;
@@ -127,9 +129,9 @@ static bool comes_alone(struct ca_cpu *cpu, unsigned int bytes)
 		cpu->deep--;
 		return false;
 	}
-	cpu->singles += DIV_ROUND_UP(bytes, PROBE_BYTES);
-	if (cpu->singles < PROBE_MIN ||
-	    (cpu->singles < cpu->gap && jiffies - cpu->probed < PROBE_JIFFIES))
+	cpu->singles += units;
+	if (cpu->singles < cpu->gap &&
+	    (cpu->singles < PROBE_MIN * units || jiffies - cpu->probed < PROBE_JIFFIES))
 		return true;
 	cpu->singles = 0;
 	cpu->probed = jiffies;
@@ -236,13 +238,19 @@ enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
 }
 
 /*
- * Whether the caller, a soft interrupt or somebody else's task, keeps others from this CPU: a task
- * lets them run, and so does the thread for soft interrupts; and if the CPU was idle, nobody wants
- * it.
+ * Whether soft interrupts have converted for long enough on this CPU for now. If it was idle,
+ * nobody wants it until somebody is woken; but other soft interrupts may.
  */
-static bool takes_time(void)
+static bool is_spent(struct softirq_time *time)
 {
-	return !in_task() && !is_idle_task(current);
+	bool wanted = !is_idle_task(current) || need_resched();
+	u64 now = local_clock();
+
+	if (now - time->since > SOFTIRQ_WINDOW) {
+		time->since = now;
+		time->spent = 0;
+	}
+	return time->spent > (wanted ? SOFTIRQ_SPENT : SOFTIRQ_IDLE);
 }
 
 /**
@@ -256,16 +264,8 @@ enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller calle
 {
 	struct ca_choice choice = describe(base, base, caller, false);
 
-	if (caller == CA_FROM_SOFTIRQ && takes_time()) {
-		struct softirq_time *time = raw_cpu_ptr(&softirq_time);
-		u64 now = local_clock();
-
-		if (now - time->since > SOFTIRQ_WINDOW) {
-			time->since = now;
-			time->spent = 0;
-		}
-		choice.spent = time->spent > SOFTIRQ_SPENT;
-	}
+	if (caller == CA_FROM_SOFTIRQ && !in_task())
+		choice.spent = is_spent(raw_cpu_ptr(&softirq_time));
 	/* What is a soft interrupt's is cut there, and each fragment has its own choice. */
 	if (caller == CA_FROM_SOFTIRQ)
 		choice.helper = false;
@@ -285,7 +285,7 @@ void ca_spend(struct ca_device *ca, unsigned int bytes, u64 since)
 	u64 spent = min_t(u64, local_clock() - since, NSEC_PER_SEC);
 	unsigned int kib_ns = div_u64(spent * 1024, bytes);
 
-	if (takes_time())
+	if (!in_task())
 		raw_cpu_ptr(&softirq_time)->spent += spent;
 	WRITE_ONCE(ca->kib_ns, ca_learn(READ_ONCE(ca->kib_ns), kib_ns));
 }
@@ -342,13 +342,14 @@ static void set_nice(int nice)
  * @base: the base io
  * @own: the worker's own nice: its workqueue's, to which the submitter's is added
  *
- * With high_priority a worker stays what the user made it.
+ * With high_priority a worker stays what the user made it, and where writes keep their order no one
+ * may be held up by another one's nice.
  *
  * Context: A worker, which returns to @own by ca_be_oneself().
  */
 void ca_be_nice(const struct dm_crypt_io *base, int own)
 {
-	if (!ca_has(base->ca, CA_OPT_HIGH_PRIORITY))
+	if (!ca_has(base->ca, CA_OPT_HIGH_PRIORITY) && !base->ca->in_order)
 		set_nice(clamp(own + base->nice, MIN_NICE, MAX_NICE));
 }
 

@@ -175,6 +175,7 @@ typedef struct {
 
 #define atomic_read(a)		((a)->counter)
 #define atomic_set(a, n)	((a)->counter = (n))
+#define atomic_dec(a)		((void)(a)->counter--)
 
 typedef struct {
 	int held;
