@@ -3,7 +3,7 @@
 
 import sys
 
-from . import bench, doctor, move, report, takeover, tuning
+from . import doctor, move, report, takeover, tuning
 from .common import DEVICE, USAGE, Problem, need_root, say
 
 HELP = """\
@@ -111,6 +111,8 @@ def _alone(function):
 
 
 def _bench(words):
+    # It takes longer to import than all the rest.
+    from . import bench     # pylint: disable=import-outside-toplevel
     operands, given, _ = _options(
         words, flags=("--ram", "--write", "--destroy-data"),
         values=("--seconds", "--rounds", "--sector-size", "--report"))
