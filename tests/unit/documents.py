@@ -12,6 +12,8 @@ import documents  # noqa: E402
 
 _results = []
 
+print("1..8", flush=True)       # two of them by the program that runs this
+
 
 def point(function):
     """A test point, with the first line of its docstring as its name."""
@@ -102,5 +104,4 @@ def manual():
     assert not missing, f"not in docs/dm-crypt-async.7: {missing}"
 
 
-print("1..8")
 sys.exit(not all(_results))
