@@ -134,6 +134,15 @@ def same(got, want, what):
           f"  expected {bytes(want[at:at + 32]).hex()}")
 
 
+def wait_until(condition, what, seconds=60):
+    """Wait until condition() holds, for no longer than so many seconds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        check(time.monotonic() < end, what)
+        time.sleep(0.02)
+    check(True, what)
+
+
 def fails(number, what, function, *args, **kwargs):
     """Fail unless the call raises an OSError with this errno (or one of a
     tuple of them). Returns the exception."""
@@ -371,11 +380,16 @@ def main(load=True, quiet=True):
     with quiet_udev() if quiet else contextlib.nullcontext():
         if load:
             load_module()
-        for name, case, function in _selected():
-            number += 1
-            rng = random.Random(f"{seed} {name}")
-            failed += not _result(number, name,
-                                  lambda c=case, f=function: _run_one(c, f))
+        try:
+            for name, case, function in _selected():
+                number += 1
+                rng = random.Random(f"{seed} {name}")
+                failed += not _result(
+                    number, name, lambda c=case, f=function: _run_one(c, f))
+        except KeyboardInterrupt:   # the next file is to find nothing of it
+            with contextlib.suppress(Exception):
+                _module_released()
+            raise
         number += 1
         failed += not _result(
             number, "nothing is left behind, the kernel's log is clean",
