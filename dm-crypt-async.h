@@ -366,8 +366,9 @@ enum ca_option {
  * @page_limit: bounce pages that this device may hold, the reserve included
  * @worker_count: workers; one for each CPU that they may run on
  *
- * A guess that anybody may change:
+ * Guesses that anybody may change:
  * @kib_ns: how long a soft interrupt lately took to convert a KiB, in ns; 0 as long as none has
+ * @wake_ns: how long an interrupt lately took to wake a worker, in ns; 0 as long as none has
  *
  * Safe for any context by themselves:
  * @metas: pages with the metadata of a base bio's units; empty where meta_size is 0
@@ -439,6 +440,7 @@ struct ca_device {
 	unsigned int fragment_bytes;
 	unsigned int inline_bytes;
 	unsigned int kib_ns;
+	unsigned int wake_ns;
 	unsigned int page_limit;
 	unsigned int worker_count;
 

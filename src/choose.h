@@ -113,32 +113,47 @@ static inline unsigned int ca_inline_most(unsigned int setting, unsigned int kib
 }
 
 /**
- * ca_learn() - makes use of a conversion in a soft interrupt
- * @kib_ns: how long a KiB was believed to take, in ns; 0 if nobody knew
- * @took: how long one took
+ * ca_learn() - makes use of something that was timed in an interrupt
+ * @ns: how long it was believed to take, in ns; 0 if nobody knew
+ * @took: how long it took
  *
  * An average of the last ones: one that was interrupted itself counts little.
  *
- * Return: how long a KiB is believed to take.
+ * Return: how long it is believed to take.
  */
-static inline unsigned int ca_learn(unsigned int kib_ns, unsigned int took)
+static inline unsigned int ca_learn(unsigned int ns, unsigned int took)
 {
-	return kib_ns ? kib_ns - kib_ns / 8 + took / 8 : took;
+	return ns ? ns - ns / 8 + took / 8 : took;
 }
 
 /**
- * ca_doubt() - a read was not converted in a soft interrupt, since it would take too long
- * @kib_ns: how long a KiB is believed to take, in ns
+ * ca_doubt() - something was not done in an interrupt, since it would take too long
+ * @ns: how long it is believed to take, in ns
  *
  * What is not done is not timed again, so that one conversion which was itself interrupted for long
- * would count for ever. With some doubt each time, one read in some tens to hundreds is converted
- * there to find out, if it does take that long: the longer, the fewer.
+ * would count for ever. With some doubt each time, one in some tens to hundreds is done there to
+ * find out, if it does take that long: the longer, the fewer.
  *
- * Return: how long a KiB is believed to take.
+ * Return: how long it is believed to take.
  */
-static inline unsigned int ca_doubt(unsigned int kib_ns)
+static inline unsigned int ca_doubt(unsigned int ns)
 {
-	return kib_ns - kib_ns / 256;
+	return ns - ns / 256;
+}
+
+/**
+ * ca_is_worth_wake() - says whether an interrupt is to wake a worker for a fragment
+ * @bytes: the fragment's size
+ * @kib_ns: how long a KiB is believed to take, in ns; 0 if nobody knows
+ * @wake_ns: how long it is believed to take to wake a worker, in ns; 0 if nobody knows
+ *
+ * To hand over what takes no longer than that saves nothing: neither here, nor for the bio.
+ *
+ * Return: whether it takes longer; as long as nobody knows, what will tell.
+ */
+static inline bool ca_is_worth_wake(unsigned int bytes, unsigned int kib_ns, unsigned int wake_ns)
+{
+	return bytes * (unsigned long long)kib_ns / 1024 >= wake_ns;
 }
 
 #endif /* CA_CHOOSE_H */

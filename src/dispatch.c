@@ -97,15 +97,31 @@ static unsigned int most_workers(const struct ca_device *ca, bool own)
 	return READ_ONCE(ca->worker_count) - (own && !ca->pinned);
 }
 
-/* Whether a worker could do something meanwhile; @enough: bytes that each has to do for a while. */
+/* Whether a worker is at work with little to do; @enough: bytes that each has to do for a while. */
+static bool has_running_helper(const struct ca_device *ca, unsigned int enough)
+{
+	return READ_ONCE(ca->backlog) < READ_ONCE(ca->running) * enough;
+}
+
+/* Whether a worker could do something meanwhile. */
 static bool has_helper(const struct ca_device *ca, bool own, unsigned int enough)
 {
-	unsigned int running = READ_ONCE(ca->running);
+	return has_running_helper(ca, enough) ||
+	       (READ_ONCE(ca->running) < most_workers(ca, own) &&
+		jiffies - READ_ONCE(ca->busy_since) >= BUSY_JIFFIES);
+}
 
-	if (READ_ONCE(ca->backlog) < running * enough)
-		return true;
-	return running < most_workers(ca, own) &&
-	       jiffies - READ_ONCE(ca->busy_since) >= BUSY_JIFFIES;
+/* The same in an interrupt, where a worker is not woken for less than that takes. */
+static bool has_helper_for(struct ca_device *ca, const struct dm_crypt_io *io)
+{
+	const unsigned int enough = max(2 * io->bytes, WORKER_BYTES);
+	unsigned int wake_ns = READ_ONCE(ca->wake_ns);
+
+	if (has_running_helper(ca, enough) ||
+	    ca_is_worth_wake(io->bytes, READ_ONCE(ca->kib_ns), wake_ns))
+		return has_helper(ca, true, enough);
+	WRITE_ONCE(ca->wake_ns, ca_doubt(wake_ns));
+	return false;
 }
 
 /*
@@ -202,6 +218,7 @@ static __always_inline struct ca_choice describe(const struct dm_crypt_io *io,
 						 const struct dm_crypt_io *base,
 						 enum ca_caller caller, bool more)
 {
+	const bool is_interrupt = caller == CA_FROM_SOFTIRQ || caller == CA_FROM_HARDIRQ;
 	struct ca_choice choice = {
 		.caller = caller,
 		.bytes = io->bytes,
@@ -211,12 +228,13 @@ static __always_inline struct ca_choice describe(const struct dm_crypt_io *io,
 		.alone = is_alone(base),
 	};
 
-	if (caller == CA_FROM_SOFTIRQ || caller == CA_FROM_HARDIRQ)
+	if (is_interrupt)
 		choice.most = ca_inline_most(READ_ONCE(io->ca->inline_bytes),
 					     READ_ONCE(io->ca->kib_ns));
 	if (!choice.stay && (more || !choice.alone))
-		choice.helper = has_helper(io->ca, caller < CA_FROM_WORKER,
-					   max(2 * io->bytes, WORKER_BYTES));
+		choice.helper = is_interrupt ? has_helper_for(io->ca, io) :
+			has_helper(io->ca, caller < CA_FROM_WORKER,
+				   max(2 * io->bytes, WORKER_BYTES));
 	return choice;
 }
 
@@ -414,7 +432,7 @@ static struct ca_worker *next_worker(struct ca_device *ca, bool own)
 	return found;
 }
 
-static void wake(struct ca_worker *worker)
+static void queue_worker(struct ca_worker *worker)
 {
 	struct ca_device *ca = worker->ca;
 
@@ -424,6 +442,22 @@ static void wake(struct ca_worker *worker)
 		queue_work_on(worker->cpu, ca->bound_wq, &worker->work);
 	else
 		queue_work(ca->io_wq, &worker->work);
+}
+
+/* An interrupt takes the time. */
+static void wake(struct ca_worker *worker)
+{
+	struct ca_device *ca = worker->ca;
+	u64 since;
+
+	if (in_task()) {
+		queue_worker(worker);
+		return;
+	}
+	since = local_clock();
+	queue_worker(worker);
+	WRITE_ONCE(ca->wake_ns, ca_learn(ca->wake_ns,
+					 min_t(u64, local_clock() - since, NSEC_PER_SEC)));
 }
 
 /**

@@ -203,6 +203,40 @@ static void check_guess(void)
 	point(inline_of(&guess, CA_INLINE_LEAST, 100000) == 1000, "the least: always");
 }
 
+/* How many of 1000 fragments are handed over, if it takes so long to wake a worker. */
+static int handed_over(unsigned int *guess, unsigned int bytes, unsigned int kib_ns,
+		       unsigned int ns)
+{
+	int found = 0;
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		if (ca_is_worth_wake(bytes, kib_ns, *guess)) {
+			*guess = ca_learn(*guess, ns);
+			found++;
+		} else {
+			*guess = ca_doubt(*guess);
+		}
+	}
+	return found;
+}
+
+static void check_wake(void)
+{
+	unsigned int guess = 0;
+
+	point(ca_is_worth_wake(4096, 0, 0), "nothing known: it is tried");
+	point(!ca_is_worth_wake(4096, 0, 100), "a wake-up is known: so is a conversion, soon");
+	point(handed_over(&guess, 65536, 4000, 30000) == 1000, "256 us, 30 us to wake: always");
+	point(handed_over(&guess, 4096, 4000, 30000) < 30, "16 us, 30 us to wake: hardly ever");
+	guess = ca_learn(guess, 1000000000);
+	point(!ca_is_worth_wake(65536, 4000, guess), "one that was interrupted for long counts");
+	handed_over(&guess, 65536, 4000, 30000);
+	handed_over(&guess, 65536, 4000, 30000);
+	point(handed_over(&guess, 65536, 4000, 30000) == 1000, "but not for ever");
+	point(ca_is_worth_wake(1 << 20, ~0U, 1000000000), "a MiB of a very slow cipher");
+}
+
 int main(void)
 {
 	static const struct {
@@ -250,6 +284,7 @@ int main(void)
 	check_complete();
 	check_hardirq();
 	check_guess();
+	check_wake();
 	for (i = 0; cases[i].text; i++)
 		point(ca_choose(&cases[i].choice) == cases[i].place, cases[i].text);
 	printf("1..%d\n", number);
