@@ -228,7 +228,7 @@ static void check_wake(void)
 	point(ca_is_worth_wake(4096, 0, 0), "nothing known: it is tried");
 	point(!ca_is_worth_wake(4096, 0, 100), "a wake-up is known: so is a conversion, soon");
 	point(handed_over(&guess, 65536, 4000, 30000) == 1000, "256 us, 30 us to wake: always");
-	point(handed_over(&guess, 4096, 4000, 30000) < 30, "16 us, 30 us to wake: hardly ever");
+	point(handed_over(&guess, 4096, 4000, 30000) < 50, "16 us, 30 us to wake: hardly ever");
 	guess = ca_learn(guess, 1000000000);
 	point(!ca_is_worth_wake(65536, 4000, guess), "one that was interrupted for long counts");
 	handed_over(&guess, 65536, 4000, 30000);
