@@ -102,10 +102,14 @@ class Writer(threading.Thread):
         except BaseException as problem:
             self.problem = problem
 
-    def _one(self, disk):
+    def pick(self):
+        """A range at random: the first unit, and how many."""
         units = max(1, int(self.most ** self.random.random()) // self.unit)
         units = min(units, len(self.model))
-        first = self.random.randrange(len(self.model) - units + 1)
+        return self.random.randrange(len(self.model) - units + 1), units
+
+    def _one(self, disk):
+        first, units = self.pick()
         before = len(self.failures()) if self.failures else 0
         failed = False
         try:

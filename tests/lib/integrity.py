@@ -8,12 +8,13 @@ import ca
 _PROVIDED_SECTORS = struct.Struct("<16xQ")      # in its superblock
 
 
-def make(below, tag, unit, options=()):
+def make(below, tag, unit, options=(), over=None):
     """Format a scratch device for `tag` bytes of metadata with each unit, and
-    map it. Returns the mapping, with its size as `sectors`."""
+    map it, or what lies over it. Returns the mapping, with its size as
+    `sectors`."""
     words = [*options] + ([f"block_size:{unit}"] if unit > ca.SECTOR else [])
-    params = " ".join([below.devno, "0", str(tag), "D", str(len(words)),
-                       *words])
+    params = " ".join([(over or below).devno, "0", str(tag), "D",
+                       str(len(words)), *words])
     below.wipe()
     ca.modprobe("dm-integrity")
     with ca.Mapping.single(8, "integrity", params):
