@@ -15,6 +15,7 @@ help_text = \
 "make check      the sources only: warnings, sparse, coccinelle, checkpatch, shellcheck..." \
 "make debug-kernel                 build a kernel with KASAN, lockdep and so on, as one more release" \
 "make stress     asynchronous crypto under errors and in little memory; DURATION=3600" \
+"make soak       everything at once, drawn by lot from a seed; DURATION=3600 SEED=n" \
 "make fuzz       made-up table lines, keys and messages in user space; DURATION=600" \
 "make bench      measure beside the kernel's own target, in ten minutes: build/bench/report.html" \
 "scripts/bench --full              the same for an hour, or in parts; --help has options" \
@@ -63,6 +64,10 @@ stress:
 	@scripts/setup
 	@scripts/stress $(or $(DURATION),3600)
 
+soak:
+	@scripts/setup
+	@SEED="$(SEED)" scripts/soak $(or $(DURATION),3600)
+
 fuzz:
 	@scripts/setup
 	@scripts/fuzz $(or $(DURATION),600)
@@ -81,4 +86,4 @@ new-test:
 help:
 	@printf '%s\n' $(help_text)
 
-.PHONY: all install dkms deb clean demo test bench check docs debug-kernel stress fuzz new-test help
+.PHONY: all install dkms deb clean demo test bench check docs debug-kernel stress soak fuzz new-test help

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A device below that fails, lies or is slow for a while, and writers that know
-which of their requests may fail then, which must, and what a unit may hold."""
+"""A device below that fails, lies or is slow for a while, and writers that
+know which of their requests may fail then, which must, and what a unit may
+hold."""
 
 import collections
 import contextlib
@@ -13,7 +14,7 @@ from chaos import Writer
 READ, WRITE, BOTH = "r", "w", "rw"
 PATIENCE = 120      # seconds, for a request in an emulated guest
 
-# Directions that may fail, and that must; are writes lost that seem to succeed?
+# Directions that may fail, and that must; does the device tell untruths?
 Phase = collections.namedtuple("Phase", "may must lies")
 CALM = Phase("", "", False)
 
