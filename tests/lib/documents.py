@@ -66,6 +66,7 @@ ELSEWHERE = {
     "scripts/bpf/who.bt": ("tests/functional/89-trace", '"who"'),
     "make test TESTS=73-under-load": ("tests/run", "${TESTS:-}"),
     "make test TESTS=74-power-cut": ("tests/run", "${TESTS:-}"),
+    "make test TESTS=75-failing": ("tests/run", "${TESTS:-}"),
     "make test TESTS=memory/": ("tests/run", "${TESTS:-}"),
     "make test TESTS=tests/fuzz/": ("tests/run", "${TESTS:-}"),
     "make fuzz DURATION=3600": ("tests/fuzz/fuzz", "tests/fuzz/build"),
@@ -103,6 +104,7 @@ BY_HAND = {
         "itself: its exit status says whether all held",
     "make debug-kernel": "it builds a kernel for a quarter of an hour",
     "make stress": "it takes an hour; make test has a minute of it",
+    "make soak": "it takes an hour, or years",
     "perf trace -e 'crypt_async:*' -a sleep 5":
         "perf has a package for each kernel; 89-trace looks for the events",
     "sudo apt install mokutil": "the virtual machines have no firmware that "
