@@ -73,6 +73,12 @@ def modprobe(name, *parameters):
         subprocess.run(["modprobe", name, *parameters], check=True)
 
 
+def write_file(path, value):
+    """Write one of the kernel's files."""
+    with open(path, "w", encoding="ascii") as file:
+        file.write(str(value))
+
+
 @contextlib.contextmanager
 def no_autoload(*algorithms):
     """Load what implements these algorithms, and keep the kernel from looking
@@ -239,8 +245,7 @@ class NullBlk(_Device):
         self._identify()
 
     def _set(self, name, value):
-        with open(f"{self._dir}/{name}", "w", encoding="ascii") as file:
-            file.write(str(value))
+        write_file(f"{self._dir}/{name}", value)
 
     def close(self):
         """Switch the device off and remove it."""
