@@ -67,6 +67,7 @@ ELSEWHERE = {
     "make test TESTS=73-under-load": ("tests/run", "${TESTS:-}"),
     "make test TESTS=74-power-cut": ("tests/run", "${TESTS:-}"),
     "make test TESTS=75-failing": ("tests/run", "${TESTS:-}"),
+    "make test TESTS=76-other-machines": ("tests/run", "${TESTS:-}"),
     "make test TESTS=memory/": ("tests/run", "${TESTS:-}"),
     "make test TESTS=tests/fuzz/": ("tests/run", "${TESTS:-}"),
     "make fuzz DURATION=3600": ("tests/fuzz/fuzz", "tests/fuzz/build"),
@@ -114,8 +115,16 @@ BY_HAND = {
     "sudo reboot": "tests/boot/encrypted-root boots again and again",
     "journalctl -k -g device-mapper": "guests have no journal; 86-inside "
         "looks at what is logged",
+    **dict.fromkeys((f"sudo targetcli /{words}" for words in (
+        "backstores/block create secret /dev/vdb",
+        "iscsi create iqn.2026-01.org.example:secret",
+        "iscsi/iqn.2026-01.org.example:secret/tpg1/luns create "
+        "/backstores/block/secret",
+        "iscsi/iqn.2026-01.org.example:secret/tpg1/acls create "
+        "iqn.2026-01.org.example:here")),
+        "it needs D-Bus, which guests do not have; 76-other-machines makes "
+        "such a target without it"),
 }
-ALL = {*GUEST, *ELSEWHERE, *BY_HAND}
 
 
 def files():
@@ -152,3 +161,28 @@ def read(path):
     """A file's text."""
     with open(path, encoding="utf-8") as file:
         return file.read()
+
+
+def section(title):
+    """The commands of a section of docs/deployment.md, block by block."""
+    text = read(f"{TOP}/docs/deployment.md")
+    text = re.split(f"^#+ {title}$", text, maxsplit=1, flags=re.MULTILINE)[1]
+    text = re.split(r"^#+ ", text, maxsplit=1, flags=re.MULTILINE)[0]
+    return [commands(f"```sh\n{block}```") for block in
+            re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
+
+
+def script(lines, names):
+    """Commands for bash, as root in a guest, with names instead of others."""
+    text = "\n".join(lines)
+    for there, here in names.items():
+        text = text.replace(there, here)
+    return "set -e -o pipefail\nsudo() { \"$@\"; }\n" + text
+
+
+# By tests/functional/76-other-machines, all that these sections have.
+MACHINES = {command
+            for title in ("NVMe over TCP", "iSCSI", "NBD", "RAID1")
+            for block in section(title) for command in block
+            if "targetcli" not in command}
+ALL = {*GUEST, *MACHINES, *ELSEWHERE, *BY_HAND}
