@@ -78,7 +78,13 @@ use_root()
 	flock -s 7
 }
 
-# The same for the debug kernel.
+# Whether a release is a kernel of our own: see scripts/debug-kernel.
+is_own_kernel()
+{
+	[ "$1" = debug ] || [ "$1" = kcsan ]
+}
+
+# The same as use_root for such a kernel.
 use_debug_kernel()
 {
 	exec 6<"$1"
