@@ -18,7 +18,11 @@ A point passes when it checked something (`check`, `equal`, `same`, `fails`)
 and raised nothing. Everything random comes from one seed, printed at the
 start: CA_SEED=n repeats a run. CA_TARGET=crypt runs the file against the
 kernel's own target, which shows whether a failure is the module's or the
-test's. Arguments select test points by a part of their description.
+test's. CA_FAULTS=n has n of 1000 allocations of the module fail (in steps of
+10), on a kernel with fault injection: a table or message that is refused for
+that is tried again, and a point ends where a program says that it got no
+memory.
+Arguments select test points by a part of their description.
 """
 
 import contextlib
@@ -32,6 +36,8 @@ import sys
 import time
 import traceback
 
+import dm as mappings
+import faults
 from blockio import Disk
 from dm import Mapping, list_versions
 from klog import KernelLog
@@ -61,6 +67,7 @@ _SYS_FINIT_MODULE = 313
 
 seed = int(os.environ.get("CA_SEED") or int.from_bytes(os.urandom(4)))
 rng = random.Random(seed)
+permille = int(os.environ.get("CA_FAULTS") or 0)
 klog = None
 _tests = []
 _checks = 0
@@ -68,6 +75,10 @@ _checks = 0
 
 class Failed(Exception):
     """A check that did not hold."""
+
+
+class NoMemory(Exception):
+    """A test point that ended early, see CA_FAULTS."""
 
 
 class Skip(Exception):
@@ -232,6 +243,8 @@ def load_module(parameters=""):
         return
     modprobe("dm-mod")
     load_file(MODULE_FILE, parameters)
+    if permille:
+        faults.aim()
 
 
 def only_ours():
@@ -326,7 +339,8 @@ def _run_one(case, function):
     _checks = 0
     mark = klog.mark()
     try:
-        function(*([] if case is None else [case]))
+        with _faults():
+            function(*([] if case is None else [case]))
         if not _checks:
             raise Failed("nothing was checked")
     finally:
@@ -336,6 +350,34 @@ def _run_one(case, function):
         raise Failed("the kernel's log has:\n  " + "\n  ".join(alarms))
 
 
+@contextlib.contextmanager
+def _faults():
+    """Have the module's allocations fail, if CA_FAULTS says so. That this is
+    why something was refused is not for the test to judge."""
+    if not permille:
+        yield
+        return
+    faults.inject(permille)
+    mappings.patient = True
+    try:
+        yield
+    except Exception as error:
+        if not _is_no_memory(error):
+            raise
+        raise NoMemory from error
+    finally:
+        mappings.patient = False
+        failed = faults.inject(0)
+        diag(f"{failed} allocations failed")
+
+
+def _is_no_memory(error):
+    if isinstance(error, OSError):
+        return error.errno == errno_names.ENOMEM
+    return isinstance(error, Failed) and os.strerror(
+        errno_names.ENOMEM) in str(error)
+
+
 def _result(number, description, run):
     """Run one point, print its line. Returns True if it did not fail."""
     start = time.monotonic()
@@ -343,6 +385,10 @@ def _result(number, description, run):
         run()
     except Skip as reason:
         print(f"ok {number} - {description} # SKIP {reason}", flush=True)
+        return True
+    except NoMemory as end:
+        print(f"ok {number} - {description} # ended early, no memory: "
+              f"{str(end.__cause__).splitlines()[0]}", flush=True)
         return True
     except (Exception, KeyboardInterrupt) as error:
         print(f"not ok {number} - {description}", flush=True)

@@ -17,6 +17,7 @@ from crypt_async import ioctl as dm  # noqa: E402
 
 _numbers = itertools.count()
 _is_loaded = False
+patient = False     # whoever gets no memory asks again
 
 
 def _ioctl(*args, **kwargs):
@@ -24,7 +25,12 @@ def _ioctl(*args, **kwargs):
     if not _is_loaded:
         scratch.modprobe("dm-mod")
         _is_loaded = True
-    return dm.call(*args, **kwargs)
+    while True:
+        try:
+            return dm.call(*args, **kwargs)
+        except OSError as error:
+            if error.errno != errno.ENOMEM or not patient:
+                raise
 
 
 def list_versions():

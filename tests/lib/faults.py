@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Allocations that fail, on a kernel with fault injection (the debug kernel):
+those that have the module's code among their callers, and no others."""
+
+import contextlib
+import os
+
+_DEBUGFS = "/sys/kernel/debug"
+_KINDS = ("failslab", "fail_page_alloc")
+_NTH = "/proc/thread-self/fail-nth"
+_MANY = 1 << 30
+
+
+def available():
+    """Whether this kernel can make allocations fail."""
+    return all(os.path.isdir(f"{_DEBUGFS}/{kind}") for kind in _KINDS)
+
+
+def _text():
+    """Where the code of the module is; nowhere if it is not loaded."""
+    with open("/proc/kallsyms", encoding="ascii") as file:
+        words = [line.split() for line in file
+                 if line.endswith("[dm_crypt_async]\n")]
+    code = [int(word[0], 16) for word in words if word[1] in "tT"] or [1]
+    return min(code), max(code) + 4096
+
+
+def _write(path, value):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(str(value))
+
+
+def _read(path):
+    with open(path, encoding="ascii") as file:
+        return int(file.read())
+
+
+def _set(**knobs):
+    """Set knobs of each kind of allocation that has them."""
+    for kind in _KINDS:
+        for name, value in knobs.items():
+            path = f"{_DEBUGFS}/{kind}/{name.replace('_', '-')}"
+            if os.path.exists(path):
+                _write(path, value)
+
+
+def inject(permille):
+    """From now on so many of the module's allocations fail, at random, in
+    steps of 10. Returns how many have failed since the last call."""
+    if not available():
+        return 0
+    _set(probability=0)
+    done = sum(max(0, _MANY - _read(f"{_DEBUGFS}/{kind}/times"))
+               for kind in _KINDS)
+    _set(times=_MANY)
+    if permille:
+        aim()
+        _set(probability=permille // 10)
+    return done
+
+
+def aim():
+    """Mean the module where it is now."""
+    start, end = _text()
+    _set(ignore_gfp_wait="N", task_filter="N", verbose=0, min_order=0,
+         interval=1, stacktrace_depth=32, require_start=hex(start),
+         require_end=hex(end))
+
+
+class Nth:
+    """The outcome of failing()."""
+
+    failed = False      # so many allocations were asked for
+
+
+@contextlib.contextmanager
+def failing(number):
+    """The module's allocation of this number fails, of those that this thread
+    makes meanwhile; after aim()."""
+    nth = Nth()
+    _write(_NTH, number)
+    try:
+        yield nth
+    finally:
+        nth.failed = not _read(_NTH)
+        _write(_NTH, 0)
