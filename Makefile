@@ -13,7 +13,9 @@ help_text = \
 "make demo       boot a virtual machine and show that it works" \
 "make test       all tests; RELEASES=\"trixie\" and TESTS=\"...\" select some" \
 "make check      the sources only: warnings, sparse, coccinelle, checkpatch, shellcheck..." \
-"make debug-kernel                 build a kernel with KASAN, lockdep and so on, as one more release" \
+"make debug-kernel                 build a kernel with KASAN, lockdep and so on, as one more release;" \
+"                                  KIND=kcsan: one that finds data races" \
+"make coverage   which lines of the module run in the tests, on the debug kernel" \
 "make stress     asynchronous crypto under errors and in little memory; DURATION=3600" \
 "make soak       everything at once, drawn by lot from a seed; DURATION=3600 SEED=n" \
 "make fuzz       made-up table lines, keys and messages in user space; DURATION=600" \
@@ -58,7 +60,11 @@ docs:
 
 debug-kernel:
 	@scripts/setup
-	@scripts/debug-kernel
+	@scripts/debug-kernel $(KIND)
+
+coverage:
+	@scripts/setup
+	@scripts/coverage
 
 stress:
 	@scripts/setup
@@ -86,4 +92,4 @@ new-test:
 help:
 	@printf '%s\n' $(help_text)
 
-.PHONY: all install dkms deb clean demo test bench check docs debug-kernel stress soak fuzz new-test help
+.PHONY: all install dkms deb clean demo test bench check docs debug-kernel coverage stress soak fuzz new-test help
