@@ -68,6 +68,7 @@ ELSEWHERE = {
     "make test TESTS=74-power-cut": ("tests/run", "${TESTS:-}"),
     "make test TESTS=75-failing": ("tests/run", "${TESTS:-}"),
     "make test TESTS=76-other-machines": ("tests/run", "${TESTS:-}"),
+    "make test TESTS=77-changes": ("tests/run", "${TESTS:-}"),
     "make test TESTS=memory/": ("tests/run", "${TESTS:-}"),
     "make test TESTS=tests/fuzz/": ("tests/run", "${TESTS:-}"),
     "make fuzz DURATION=3600": ("tests/fuzz/fuzz", "tests/fuzz/build"),
