@@ -105,6 +105,15 @@ BY_HAND = {
     "make demo": "it boots a guest for a minute and a half, and is a test "
         "itself: its exit status says whether all held",
     "make debug-kernel": "it builds a kernel for a quarter of an hour",
+    "make debug-kernel KIND=kcsan": "likewise",
+    "make coverage": "it takes hours, on a kernel that make test does not "
+        "build",
+    "make coverage TESTS=52-no-memory": "likewise",
+    "make test RELEASES=kcsan TESTS=80-async":
+        "on a kernel that make test does not build",
+    'make test RELEASES=kcsan TESTS="05- 60- 70- 72- 73- 80- 93- storm"':
+        "likewise",
+    "make test RELEASES=debug TESTS=52-no-memory": "likewise",
     "make stress": "it takes an hour; make test has a minute of it",
     "make soak": "it takes an hour, or years",
     "perf trace -e 'crypt_async:*' -a sleep 5":

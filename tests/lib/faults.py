@@ -16,13 +16,18 @@ def available():
     return all(os.path.isdir(f"{_DEBUGFS}/{kind}") for kind in _KINDS)
 
 
-def _text():
-    """Where the code of the module is; nowhere if it is not loaded."""
+def _ranges():
+    """Where the code of the module is, nowhere if it is not loaded; and where
+    that of kmemleak, which allocates for each allocation of others."""
+    code, leak = [], [0, 0]
     with open("/proc/kallsyms", encoding="ascii") as file:
-        words = [line.split() for line in file
-                 if line.endswith("[dm_crypt_async]\n")]
-    code = [int(word[0], 16) for word in words if word[1] in "tT"] or [1]
-    return min(code), max(code) + 4096
+        for line in file:
+            if line.endswith("[dm_crypt_async]\n"):
+                address, kind, _ = line.split(maxsplit=2)
+                code += [int(address, 16)] if kind in "tT" else []
+            elif line.endswith((" kmemleak_alloc\n", " kmemleak_free\n")):
+                leak[line.endswith("free\n")] = int(line.split()[0], 16)
+    return min(code or [1]), max(code or [1]) + 4096, *leak
 
 
 def _write(path, value):
@@ -61,10 +66,11 @@ def inject(permille):
 
 def aim():
     """Mean the module where it is now."""
-    start, end = _text()
+    start, end, reject_start, reject_end = _ranges()
     _set(ignore_gfp_wait="N", task_filter="N", verbose=0, min_order=0,
          interval=1, stacktrace_depth=32, require_start=hex(start),
-         require_end=hex(end))
+         require_end=hex(end), reject_start=hex(reject_start),
+         reject_end=hex(reject_end))
 
 
 class Nth:
