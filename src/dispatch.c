@@ -456,7 +456,7 @@ static void wake(struct ca_worker *worker)
 	}
 	since = local_clock();
 	queue_worker(worker);
-	WRITE_ONCE(ca->wake_ns, ca_learn(ca->wake_ns,
+	WRITE_ONCE(ca->wake_ns, ca_learn(READ_ONCE(ca->wake_ns),
 					 min_t(u64, local_clock() - since, NSEC_PER_SEC)));
 }
 
