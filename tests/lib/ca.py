@@ -150,8 +150,11 @@ def same(got, want, what):
 def wait_until(condition, what, seconds=60):
     """Wait until condition() holds, for no longer than so many seconds."""
     end = time.monotonic() + seconds
-    while not condition():
-        check(time.monotonic() < end, what)
+    while True:
+        is_late = time.monotonic() >= end       # before the last look
+        if condition():
+            break
+        check(not is_late, what)
         time.sleep(0.02)
     check(True, what)
 
@@ -337,17 +340,21 @@ def _run_one(case, function):
     """Run a test point and take down what it left. Returns what failed."""
     global _checks
     _checks = 0
-    mark = klog.mark()
+    mark, ended_early = klog.mark(), None
     try:
         with _faults():
             function(*([] if case is None else [case]))
         if not _checks:
             raise Failed("nothing was checked")
+    except NoMemory as error:
+        ended_early = error
     finally:
         cleanup()
     alarms = klog.alarms(mark)
     if alarms:
         raise Failed("the kernel's log has:\n  " + "\n  ".join(alarms))
+    if ended_early:
+        raise ended_early
 
 
 @contextlib.contextmanager

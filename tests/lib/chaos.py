@@ -85,7 +85,7 @@ class Writer(threading.Thread):
     content, and nothing else."""
 
     def __init__(self, path, start, size, unit, requests, most, failures):
-        super().__init__()
+        super().__init__(daemon=True)
         self.failures = failures
         self.path, self.start_at, self.size = path, start, size
         self.unit, self.requests, self.most = unit, requests, most

@@ -25,12 +25,13 @@ def _ioctl(*args, **kwargs):
     if not _is_loaded:
         scratch.modprobe("dm-mod")
         _is_loaded = True
-    while True:
+    for left in reversed(range(1000 if patient else 1)):
         try:
             return dm.call(*args, **kwargs)
         except OSError as error:
-            if error.errno != errno.ENOMEM or not patient:
+            if error.errno != errno.ENOMEM or not left:
                 raise
+    return None
 
 
 def list_versions():

@@ -14,10 +14,15 @@ def available():
 
 
 def found():
-    """What kmemleak finds; asked twice, since it is wary of fresh memory."""
-    for _ in range(2):
+    """What kmemleak finds; asked twice, since it is wary of fresh memory, and
+    more often while it finds something, as it may be wrong for a while."""
+    text = ""
+    for number in range(6):
         time.sleep(6)
         with open(_KMEMLEAK, "w", encoding="ascii") as file:
             file.write("scan")
-    with open(_KMEMLEAK, encoding="ascii") as file:
-        return file.read()
+        with open(_KMEMLEAK, encoding="ascii") as file:
+            text = file.read()
+        if number and not text:
+            break
+    return text

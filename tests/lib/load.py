@@ -11,6 +11,7 @@ PART = 2 * ca.MIB
 SIZE = WRITERS * PART
 SECTORS = SIZE // ca.SECTOR
 MOST = 256 * ca.KIB
+PATIENCE = 60           # seconds, for a request in an emulated guest
 
 
 class Load:
@@ -25,7 +26,8 @@ class Load:
         self._doubt = before._doubt if before else [range(0)] * WRITERS
         self._problems = []
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(number,))
+        self._threads = [threading.Thread(target=self._run, args=(number,),
+                                          daemon=True)
                          for number in range(WRITERS)]
 
     def _run(self, number):
@@ -90,5 +92,7 @@ class Load:
     def __exit__(self, *exc):
         self._stop.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(PATIENCE)
+        ca.check(not any(thread.is_alive() for thread in self._threads),
+                 "every request has ended")
         ca.equal(self._problems, [], "problems")

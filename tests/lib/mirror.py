@@ -54,8 +54,16 @@ class Mirror:
         ca.run("mdadm", self.path, "--fail", self._names["/dev/vdc"])
         ca.equal(self.degraded(), 1, "missing legs")
 
+    def _idle_leg(self):
+        """What it still had to do has ended, so that it can be removed."""
+        leg = os.path.basename(os.path.realpath(self._names["/dev/vdc"]))
+        ca.wait_until(lambda: "faulty" in self._read(f"dev-{leg}/state")
+                      and self._read("array_state") != "write-pending",
+                      "the leg is given up")
+
     def add_again(self):
         """The second leg, which failed, and what it missed."""
+        self._idle_leg()
         self._run(self._again)
         self._wait()
 

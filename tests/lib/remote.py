@@ -5,7 +5,6 @@ client of it through loopback, and what cuts and restores the connection."""
 import glob
 import itertools
 import os
-import resource
 import subprocess
 import tempfile
 
@@ -34,6 +33,19 @@ def _appears(pattern):
     return glob.glob(pattern)[0]
 
 
+def _opens(path):
+    """A device that has just come can be used, too."""
+    def try_it():
+        try:
+            os.close(os.open(path, os.O_RDONLY))
+            return True
+        except OSError:
+            return False
+
+    ca.wait_until(try_it, f"{path} can be opened")
+    return path
+
+
 def _reads(path):
     """One of the kernel's files."""
     with open(path, encoding="ascii") as file:
@@ -41,11 +53,12 @@ def _reads(path):
 
 
 def _holds(pattern, text):
-    """Which of these files has this text."""
-    for path in glob.glob(pattern):
-        if _reads(path) == text:
-            return path
-    raise FileNotFoundError(f"{pattern} with {text}")
+    """Which of these files has this text, as soon as one has."""
+    def those():
+        return [path for path in glob.glob(pattern) if _reads(path) == text]
+
+    ca.wait_until(those, f"{pattern} with {text}")
+    return those()[0]
 
 
 def _remove(*paths):
@@ -123,7 +136,8 @@ class NvmeTcp(_Remote):
             _holds("/sys/class/nvme/*/subsysnqn", self._NQN))
         group = os.path.dirname(
             _holds("/sys/class/nvme-subsystem/*/subsysnqn", self._NQN))
-        self.path = "/dev/" + os.path.basename(_appears(f"{group}/nvme*n1"))
+        self.path = _opens("/dev/" + os.path.basename(
+            _appears(f"{group}/nvme*n1")))
 
     def set_patience(self, seconds):
         """From the next cut on."""
@@ -182,8 +196,8 @@ class Iscsi(_Remote):
                        stderr=subprocess.DEVNULL, check=True)
         self._run(self._client)
         self._session = _appears("/sys/class/iscsi_session/session*")
-        self.path = "/dev/" + os.path.basename(
-            _appears(f"{self._session}/device/target*/*/block/*"))
+        self.path = _opens("/dev/" + os.path.basename(
+            _appears(f"{self._session}/device/target*/*/block/*")))
 
     def set_patience(self, seconds):
         """From the next cut on."""
@@ -236,8 +250,7 @@ class Nbd(_Remote):
     def connect(self):
         """As an administrator would."""
         self.path = f"/dev/nbd{next(self._numbers)}"
-        self._run(self._client, {"/dev/nbd0": self.path,
-                                 "-timeout 10": "-timeout 1"})
+        self._run(self._client, {"/dev/nbd0": self.path})
 
     reconnect = connect
 
@@ -246,16 +259,17 @@ class Nbd(_Remote):
 
     def cut(self):
         """The server is killed."""
-        self._process.kill()
-        self._process.wait()
+        if self._process:
+            self._process.kill()
+            self._process.wait()
 
     def restore(self):
         """It is started again."""
         self._process = subprocess.Popen(
-            ["nbd-server", "-d", "-C", self._file.name],
+            # It closes as many files as it might have, one by one.
+            ["prlimit", "--nofile=64:64", "nbd-server", "-d", "-C",
+             self._file.name],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        # It closes as many files as it might have, one by one.
-        resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (64, 64))
         ca.wait_until(lambda: ":2A39 00000000:0000 0A" in
                       _reads("/proc/net/tcp"), "it listens to port 10809")
 

@@ -55,7 +55,7 @@ def cleanup():
             try:
                 thing.close()
                 forget(thing)
-            except OSError as error:
+            except Exception as error:
                 problem = error
         if problem and len(_open) == before:
             _open.clear()

@@ -7,6 +7,7 @@ import collections
 import contextlib
 import errno
 import threading
+import time
 
 import ca
 from chaos import Writer
@@ -222,8 +223,9 @@ class Witnesses:
 
     def __exit__(self, *exc):
         self._trouble.over.set()
+        end = time.monotonic() + PATIENCE
         for writer in self.all:
-            writer.join(PATIENCE)
+            writer.join(max(0, end - time.monotonic()))
         ca.check(not any(writer.is_alive() for writer in self.all),
                  "every request has ended")
         for problem in self.problems():
