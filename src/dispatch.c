@@ -117,9 +117,12 @@ static bool has_helper_for(struct ca_device *ca, const struct dm_crypt_io *io)
 	const unsigned int enough = max(2 * io->bytes, WORKER_BYTES);
 	unsigned int wake_ns = READ_ONCE(ca->wake_ns);
 
-	if (has_running_helper(ca, enough) ||
-	    ca_is_worth_wake(io->bytes, READ_ONCE(ca->kib_ns), wake_ns))
-		return has_helper(ca, true, enough);
+	if (has_running_helper(ca, enough))
+		return true;
+	if (!has_helper(ca, true, enough))
+		return false;
+	if (ca_is_worth_wake(io->bytes, READ_ONCE(ca->kib_ns), wake_ns))
+		return true;
 	WRITE_ONCE(ca->wake_ns, ca_doubt(wake_ns));
 	return false;
 }
@@ -212,11 +215,11 @@ void ca_enter(struct dm_crypt_io *base)
 
 /*
  * What choose.h is told of a fragment, or of a base bio that has been read, but for what takes
- * longer to find out: that is done only where it counts.
+ * longer to find out: that is done only where it counts. Of a whole bio nothing is handed over.
  */
 static __always_inline struct ca_choice describe(const struct dm_crypt_io *io,
 						 const struct dm_crypt_io *base,
-						 enum ca_caller caller, bool more)
+						 enum ca_caller caller, bool more, bool whole)
 {
 	const bool is_interrupt = caller == CA_FROM_SOFTIRQ || caller == CA_FROM_HARDIRQ;
 	struct ca_choice choice = {
@@ -231,7 +234,7 @@ static __always_inline struct ca_choice describe(const struct dm_crypt_io *io,
 	if (is_interrupt)
 		choice.most = ca_inline_most(READ_ONCE(io->ca->inline_bytes),
 					     READ_ONCE(io->ca->kib_ns));
-	if (!choice.stay && (more || !choice.alone))
+	if (!whole && !choice.stay && (more || !choice.alone))
 		choice.helper = is_interrupt ? has_helper_for(io->ca, io) :
 			has_helper(io->ca, caller < CA_FROM_WORKER,
 				   max(2 * io->bytes, WORKER_BYTES));
@@ -249,7 +252,7 @@ static __always_inline struct ca_choice describe(const struct dm_crypt_io *io,
 enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
 {
 	const struct dm_crypt_io *base = ca_base(io);
-	struct ca_choice choice = describe(io, base, caller, more);
+	struct ca_choice choice = describe(io, base, caller, more, false);
 
 	choice.spent = caller == CA_FROM_SUBMITTER && base->own_bytes >= SUBMITTER_BYTES;
 	return ca_choose(&choice);
@@ -280,13 +283,11 @@ static bool is_spent(struct softirq_time *time)
  */
 enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller)
 {
-	struct ca_choice choice = describe(base, base, caller, false);
+	/* What is a soft interrupt's is cut there, and each fragment has its own choice. */
+	struct ca_choice choice = describe(base, base, caller, false, caller == CA_FROM_SOFTIRQ);
 
 	if (caller == CA_FROM_SOFTIRQ && !in_task())
 		choice.spent = is_spent(raw_cpu_ptr(&softirq_time));
-	/* What is a soft interrupt's is cut there, and each fragment has its own choice. */
-	if (caller == CA_FROM_SOFTIRQ)
-		choice.helper = false;
 	if (choice.bytes > choice.most && choice.bytes <= READ_ONCE(base->ca->inline_bytes))
 		WRITE_ONCE(base->ca->kib_ns, ca_doubt(READ_ONCE(base->ca->kib_ns)));
 	return ca_choose(&choice);
@@ -450,6 +451,7 @@ static void wake(struct ca_worker *worker)
 	struct ca_device *ca = worker->ca;
 	u64 since;
 
+	lockdep_assert_held(&ca->todo_lock);
 	if (in_task()) {
 		queue_worker(worker);
 		return;
