@@ -9,7 +9,7 @@ import documents
 import scratch
 
 
-class Mirror:
+class Mirror(scratch.Device):
     """A RAID1 with a bitmap, in sync when it is there."""
 
     path = "/dev/md/secret"
@@ -81,10 +81,3 @@ class Mirror:
         """Stop it."""
         self._run(self._end)
         scratch.forget(self)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        if scratch.registered(self):
-            self.close()

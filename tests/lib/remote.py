@@ -70,7 +70,7 @@ def _remove(*paths):
             os.rmdir(path)
 
 
-class _Remote:
+class _Remote(scratch.Device):
     """What they have in common. Patience is for how many seconds I/O waits for
     a connection that is cut."""
 
@@ -106,13 +106,6 @@ class _Remote:
         self.disconnect()
         self.stop()
         scratch.forget(self)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        if scratch.registered(self):
-            self.close()
 
 
 class NvmeTcp(_Remote):

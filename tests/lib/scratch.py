@@ -129,7 +129,7 @@ def _retry(function, patience=10):
             time.sleep(0.05)
 
 
-class _Device:
+class Device:
     """What all scratch devices have."""
 
     path = None
@@ -169,7 +169,7 @@ class _Device:
             self.close()
 
 
-class Loop(_Device):
+class Loop(Device):
     """A loop device on a sparse file in memory."""
 
     def __init__(self, size, *, block=512, read_only=False):
@@ -223,7 +223,7 @@ class Loop(_Device):
         forget(self)
 
 
-class NullBlk(_Device):
+class NullBlk(Device):
     """A null_blk device that keeps its data, with any attributes that the
     driver offers in configfs (size in MiB)."""
 
@@ -254,7 +254,7 @@ class NullBlk(_Device):
         forget(self)
 
 
-class ScsiDebug(_Device):
+class ScsiDebug(Device):
     """The disk of scsi_debug, with any of the module's parameters."""
 
     def __init__(self, **parameters):
@@ -283,7 +283,7 @@ class ScsiDebug(_Device):
         forget(self)
 
 
-class Nvme(_Device):
+class Nvme(Device):
     """The disk that each guest has, with 64 bytes of metadata for each sector.
     What it stores is a file that the guest sees as well: first all sectors,
     then their metadata."""
