@@ -59,8 +59,9 @@ TARGET = os.environ.get("CA_TARGET", "crypt-async")     # the one to test
 MODULE = "dm_crypt_async" if TARGET != OWN else "dm_crypt"
 MODULE_FILE = os.environ.get("CA_MODULE", "/vm/modules/dm_crypt_async.ko")
 PARAMETERS = f"/sys/module/{MODULE}/parameters"
-EVERYTHING = (os.environ.get("RELEASE", "trixie") == "trixie"
-              or "CA_ALL" in os.environ)        # see some()
+RELEASE = os.environ.get("RELEASE", "trixie")
+TURNS = {"bookworm": 0, "trixie": 1, "trixie-backports": 2}     # see share()
+EVERYTHING = RELEASE == "trixie" or "CA_ALL" in os.environ      # see some()
 
 _SYS_DELETE_MODULE = 176
 _SYS_FINIT_MODULE = 313
@@ -188,6 +189,16 @@ def some(values, count):
     if EVERYTHING or len(values) <= count:
         return values
     return rng.sample(values, count)
+
+
+def share(values, *case):
+    """What this release has of a long product: the three have all of it between
+    them, in a mixture that case changes; each has the whole with CA_ALL=1."""
+    values = list(values)
+    if "CA_ALL" in os.environ:
+        return values
+    random.Random(repr(case)).shuffle(values)
+    return values[TURNS.get(RELEASE, 0)::len(TURNS)]
 
 
 def key(length):
