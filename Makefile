@@ -15,7 +15,7 @@ help_text = \
 "make check      the sources only: warnings, sparse, coccinelle, checkpatch, shellcheck..." \
 "make debug-kernel                 build a kernel with KASAN, lockdep and so on, as one more release;" \
 "                                  KIND=kcsan: one that finds data races" \
-"make coverage   which lines of the module run in the tests, on the debug kernel" \
+"make coverage   which lines of the module run in the tests, on a kernel of its own" \
 "make stress     asynchronous crypto under errors and in little memory; DURATION=3600" \
 "make soak       everything at once, drawn by lot from a seed; DURATION=3600 SEED=n" \
 "make fuzz       made-up table lines, keys and messages in user space; DURATION=600" \
