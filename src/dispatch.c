@@ -94,7 +94,7 @@ static bool is_worker_only(const struct dm_crypt_io *io)
 /* How many workers there is a CPU for; @own: the caller, who is none of them, needs one himself. */
 static unsigned int most_workers(const struct ca_device *ca, bool own)
 {
-	return READ_ONCE(ca->worker_count) - (own && !ca->pinned);
+	return READ_ONCE(ca->worker_count) - (own && !READ_ONCE(ca->pinned));
 }
 
 /* Whether a worker is at work with little to do; @enough: bytes that each has to do for a while. */
@@ -130,31 +130,37 @@ static bool has_helper_for(struct ca_device *ca, const struct dm_crypt_io *io)
 /*
  * Whether a bio's submitter waits for it, as far as one can tell when it comes. A device that
  * completes within submit_bio never lets two bios be in flight: to see whether the submitter would
- * go on, now and then a bio is treated as if.
+ * go on, now and then a bio is treated as if. Several tasks may be here at a time, if one of them
+ * was moved to another CPU just now; a count that is lost by that does not matter.
  */
 static bool comes_alone(struct ca_cpu *cpu, unsigned int bytes)
 {
 	unsigned int depth = atomic_inc_return(&cpu->depth);
 	unsigned int units = DIV_ROUND_UP(bytes, PROBE_BYTES);
+	unsigned int deep = READ_ONCE(cpu->deep);
+	unsigned int gap = READ_ONCE(cpu->gap);
+	unsigned int singles;
 
-	if (depth > cpu->most)
-		cpu->most = depth;
+	if (depth > READ_ONCE(cpu->most))
+		WRITE_ONCE(cpu->most, depth);
 	if (depth > 1) {
-		cpu->deep = DEEP_BIOS;
-		cpu->gap = PROBE_MIN;
+		WRITE_ONCE(cpu->deep, DEEP_BIOS);
+		WRITE_ONCE(cpu->gap, PROBE_MIN);
 		return false;
 	}
-	if (cpu->deep) {
-		cpu->deep--;
+	if (deep) {
+		WRITE_ONCE(cpu->deep, deep - 1);
 		return false;
 	}
-	cpu->singles += units;
-	if (cpu->singles < cpu->gap &&
-	    (cpu->singles < PROBE_MIN * units || jiffies - cpu->probed < PROBE_JIFFIES))
+	singles = READ_ONCE(cpu->singles) + units;
+	if (singles < gap && (singles < PROBE_MIN * units ||
+			      jiffies - READ_ONCE(cpu->probed) < PROBE_JIFFIES)) {
+		WRITE_ONCE(cpu->singles, singles);
 		return true;
-	cpu->singles = 0;
-	cpu->probed = jiffies;
-	cpu->gap = min(2 * cpu->gap, PROBE_MAX);
+	}
+	WRITE_ONCE(cpu->singles, 0);
+	WRITE_ONCE(cpu->probed, jiffies);
+	WRITE_ONCE(cpu->gap, min(2 * gap, PROBE_MAX));
 	return false;
 }
 
@@ -320,6 +326,17 @@ struct ca_worker {
 	bool busy;	/* protected by todo_lock */
 };
 
+/* Others look at how much there is without the lock. */
+static void add_backlog(struct ca_device *ca, int bytes)
+{
+	WRITE_ONCE(ca->backlog, ca->backlog + bytes);
+}
+
+static void add_running(struct ca_device *ca, int count)
+{
+	WRITE_ONCE(ca->running, ca->running + count);
+}
+
 /* Small ones come first, but not all of the time. */
 static struct dm_crypt_io *first_fragment(struct ca_device *ca)
 {
@@ -341,10 +358,10 @@ static struct dm_crypt_io *next_fragment(struct ca_worker *worker)
 	io = first_fragment(ca);
 	if (io) {
 		list_del(&io->todo);
-		ca->backlog -= io->bytes;
+		add_backlog(ca, -io->bytes);
 	} else {
 		worker->busy = false;
-		ca->running--;
+		add_running(ca, -1);
 	}
 	spin_unlock_irq(&ca->todo_lock);
 	return io;
@@ -491,12 +508,12 @@ void ca_queue_fragment(struct dm_crypt_io *io)
 	/* The worker is woken with the lock held: after that, all may be over and gone. */
 	spin_lock_irqsave(&ca->todo_lock, flags);
 	list_add_tail(&io->todo, io->bytes <= SMALL_BYTES ? &ca->small : &ca->large);
-	ca->backlog += io->bytes;
+	add_backlog(ca, io->bytes);
 	worker = next_worker(ca, own);
 	if (worker) {
 		worker->busy = true;
 		worker->from = own && worker->cpu < 0 ? raw_smp_processor_id() : -1;
-		ca->running++;
+		add_running(ca, 1);
 		wake(worker);
 	}
 	spin_unlock_irqrestore(&ca->todo_lock, flags);
@@ -532,7 +549,7 @@ struct dm_crypt_io *ca_take_back(const struct dm_crypt_io *base, enum ca_caller 
 	io = last_of(&ca->large, base) ?: last_of(&ca->small, base);
 	if (io) {
 		list_del(&io->todo);
-		ca->backlog -= io->bytes;
+		add_backlog(ca, -io->bytes);
 	}
 	spin_unlock_irq(&ca->todo_lock);
 	return io;
@@ -712,9 +729,9 @@ void ca_dispatch_set_cpus(struct ca_device *ca, const struct cpumask *mask)
 
 	spin_lock_irq(&ca->todo_lock);
 	for_each_cpu(cpu, mask ?: cpu_online_mask)
-		ca->workers[count++].cpu = mask ? cpu : -1;
-	ca->worker_count = count;
-	ca->pinned = mask;
+		WRITE_ONCE(ca->workers[count++].cpu, mask ? cpu : -1);
+	WRITE_ONCE(ca->worker_count, count);
+	WRITE_ONCE(ca->pinned, mask);
 	spin_unlock_irq(&ca->todo_lock);
 }
 
