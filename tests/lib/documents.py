@@ -39,7 +39,7 @@ ELSEWHERE = {
     "make test RELEASES=trixie TESTS=10-known": ("tests/run", "${TESTS:-}"),
     "make test RELEASES=trixie TESTS=80-example":
         ("tests/run", "${RELEASES:-"),
-    "make check": ("tests/run", "tests_in unit fuzz"),
+    "make check": ("tests/run", "memory static power"),
     "make new-test NAME=80-example": ("tests/unit/documents", "tests/new"),
     "make bench": ("tests/functional/95-bench", "scripts/guest-bench"),
     "scripts/bench --full": ("tests/bench/report", "scripts/guest-bench"),
@@ -66,6 +66,8 @@ ELSEWHERE = {
     "scripts/bpf/who.bt": ("tests/functional/89-trace", '"who"'),
     "make test TESTS=73-under-load": ("tests/run", "${TESTS:-}"),
     "make test TESTS=74-power-cut": ("tests/run", "${TESTS:-}"),
+    "make test TESTS=tests/power/": ("tests/run", "${TESTS:-}"),
+    "make test TESTS=tests/boot/": ("tests/run", "${TESTS:-}"),
     "make test TESTS=75-failing": ("tests/run", "${TESTS:-}"),
     "make test TESTS=76-other-machines": ("tests/run", "${TESTS:-}"),
     "make test TESTS=77-changes": ("tests/run", "${TESTS:-}"),

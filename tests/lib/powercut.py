@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a power cut leaves: work on a file system, every write of which is kept
+in the order in which the device below got it, by the kernel's dm-log-writes.
+
+Its log is described in Documentation/admin-guide/device-mapper/log-writes.rst,
+and by the kernel's own tools for it: a superblock, then entries, each of them a
+sector and its data."""
+
+import contextlib
+import hashlib
+import os
+import struct
+
+import ca
+
+CIPHER = "aes-xts-plain64"
+UNIT = 4096
+SIZE = 32 * ca.MIB
+SECTORS = SIZE // ca.SECTOR
+LOG = 256 * ca.MIB
+MOST = 96 * ca.KIB
+WHERE = "/tmp/ca-power-cut"
+# How to make one, smaller than xfs likes them.
+MKFS = {"ext4": ("mkfs.ext4", "-q", "-F", "-E", "nodiscard"),
+        "xfs": ("mkfs.xfs", "-q", "-f", "-K", "--unsupported")}
+
+MAGIC = 0x6a736677736872
+SUPER = struct.Struct("<QQQI")
+ENTRY = struct.Struct("<QQQQ")
+FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
+
+
+def entries(log):
+    """What was logged to a file: (sector, flags, data), of a mark its text."""
+    with open(log, "rb") as file:
+        magic, _, count, size = SUPER.unpack_from(file.read(ca.SECTOR))
+        ca.equal((magic, size), (MAGIC, ca.SECTOR), "the log's superblock")
+        for _ in range(count):
+            head = file.read(size)
+            sector, sectors, flags, length = ENTRY.unpack_from(head)
+            data = b""
+            if flags & MARK:
+                data = head[ENTRY.size:ENTRY.size + length]
+            elif not flags & DISCARD:
+                data = file.read(sectors * size)
+            yield sector, flags, data
+
+
+def moments(log):
+    """Numbers of the entries after which everything so far is durable. A write
+    is logged once it is flushed: so all that a mark tells of is before it."""
+    found, made = [], False
+    for number, (_, flags, data) in enumerate(entries(log)):
+        made |= bool(flags & MARK) and data == b"made"
+        if made and flags & (FLUSH | FUA | MARK):
+            found.append(number)
+    return found
+
+
+def table(target, below, key):
+    """A table of one target."""
+    return [(0, SECTORS, target, ca.crypt_params(
+        CIPHER, key, below, options=ca.unit_options(UNIT)))]
+
+
+@contextlib.contextmanager
+def mounted(path, kind, options="defaults"):
+    """The file system of a device."""
+    os.makedirs(WHERE, exist_ok=True)
+    ca.run("mount", "-t", kind, "-o", options, path, WHERE)
+    try:
+        yield
+    finally:
+        ca.run("umount", WHERE)
+
+
+def content(seed, number):
+    """What is in a file."""
+    text = hashlib.sha256(f"{seed} {number}".encode()).digest()
+    return (text * (MOST // len(text)))[:1 + int.from_bytes(text[:3]) % MOST]
+
+
+def _fill(logger, files):
+    """Make files, sync each, say so in the log; remove and rename some, and
+    write more without syncing it."""
+    for number in range(files):
+        path = f"{WHERE}/{number}"
+        with open(path + ".new", "wb", buffering=0) as file:
+            file.write(content(ca.seed, number))
+            os.fsync(file.fileno())
+        os.rename(path + ".new", path)
+        directory = os.open(WHERE, os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
+        logger.message(f"mark file-{number}")
+        with open(f"{WHERE}/junk-{number % 8}", "ab") as file:
+            file.write(os.urandom(ca.rng.randrange(MOST)))
+        if number % 8 == 7:
+            os.unlink(f"{WHERE}/junk-{ca.rng.randrange(8)}")
+
+
+def record(kind, key, log, files):
+    """Have all writes of the work in the log, a device's path."""
+    ca.modprobe("dm-log-writes")
+    below = ca.NullBlk(size=SIZE >> 20)
+    with ca.Mapping.single(SECTORS, "log-writes",
+                           f"{below.devno} {log}") as logger:
+        devno = f"{os.major(logger.dev)}:{os.minor(logger.dev)}"
+        with ca.Mapping(table(ca.TARGET, devno, key)) as mapping:
+            ca.run(*MKFS[kind], mapping.path)
+            logger.message("mark made")
+            with mounted(mapping.path, kind):
+                _fill(logger, files)
+    below.close()
