@@ -130,8 +130,8 @@ static bool has_helper_for(struct ca_device *ca, const struct dm_crypt_io *io)
 /*
  * Whether a bio's submitter waits for it, as far as one can tell when it comes. A device that
  * completes within submit_bio never lets two bios be in flight: to see whether the submitter would
- * go on, now and then a bio is treated as if. Several tasks may be here at a time, if one of them
- * was moved to another CPU just now; a count that is lost by that does not matter.
+ * go on, now and then a bio is treated as if. Tasks that are preempted or moved meanwhile may lose
+ * a count; that does not matter.
  */
 static bool comes_alone(struct ca_cpu *cpu, unsigned int bytes)
 {
@@ -728,8 +728,10 @@ void ca_dispatch_set_cpus(struct ca_device *ca, const struct cpumask *mask)
 	int cpu;
 
 	spin_lock_irq(&ca->todo_lock);
-	for_each_cpu(cpu, mask ?: cpu_online_mask)
-		WRITE_ONCE(ca->workers[count++].cpu, mask ? cpu : -1);
+	for_each_cpu(cpu, mask ?: cpu_online_mask) {
+		WRITE_ONCE(ca->workers[count].cpu, mask ? cpu : -1);
+		count++;
+	}
 	WRITE_ONCE(ca->worker_count, count);
 	WRITE_ONCE(ca->pinned, mask);
 	spin_unlock_irq(&ca->todo_lock);

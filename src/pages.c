@@ -45,7 +45,8 @@ MODULE_PARM_DESC(page_limit,
 
 /**
  * struct ca_magazine - pages that wait for the next write on a CPU
- * @lock: for the rest, any context; another CPU takes it when it finds none
+ * @lock: for the rest, any context; another CPU takes it when it finds none. Who shows the counts
+ *	does without
  * @singles: how many there are
  * @blocks: the same
  * @single: the pages
