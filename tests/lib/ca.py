@@ -60,7 +60,7 @@ MODULE = "dm_crypt_async" if TARGET != OWN else "dm_crypt"
 MODULE_FILE = os.environ.get("CA_MODULE", "/vm/modules/dm_crypt_async.ko")
 PARAMETERS = f"/sys/module/{MODULE}/parameters"
 RELEASE = os.environ.get("RELEASE", "trixie")
-TURNS = {"bookworm": 0, "trixie": 1, "trixie-backports": 2}     # see share()
+RELEASES = ("bookworm", "trixie", "trixie-backports")           # see share()
 EVERYTHING = RELEASE == "trixie" or "CA_ALL" in os.environ      # see some()
 
 _SYS_DELETE_MODULE = 176
@@ -193,12 +193,16 @@ def some(values, count):
 
 def share(values, *case):
     """What this release has of a long product: the three have all of it between
-    them, in a mixture that case changes; each has the whole with CA_ALL=1."""
+    them, in a mixture that case changes, another third with the next CA_TURN=.
+    Each has the whole with CA_ALL=1."""
     values = list(values)
     if "CA_ALL" in os.environ:
         return values
     random.Random(repr(case)).shuffle(values)
-    return values[TURNS.get(RELEASE, 0)::len(TURNS)]
+    turn = int(os.environ.get("CA_TURN") or 0)
+    if RELEASE in RELEASES:
+        turn += RELEASES.index(RELEASE)
+    return values[turn % len(RELEASES)::len(RELEASES)]
 
 
 def key(length):
