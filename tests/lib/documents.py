@@ -108,7 +108,8 @@ BY_HAND = {
         "itself: its exit status says whether all held",
     "make debug-kernel": "it builds a kernel for a quarter of an hour",
     "make debug-kernel KIND=kcsan": "likewise",
-    "make coverage": "it takes hours, on a kernel that make test does not "
+    "make debug-kernel KIND=coverage": "likewise",
+    "make coverage": "it takes an hour, on a kernel that make test does not "
         "build",
     "make coverage TESTS=52-no-memory": "likewise",
     "make test RELEASES=kcsan TESTS=80-async":

@@ -43,16 +43,16 @@ def entries(log):
                 data = head[ENTRY.size:ENTRY.size + length]
             elif not flags & DISCARD:
                 data = file.read(sectors * size)
+                ca.equal(len(data), sectors * size, "bytes of an entry")
             yield sector, flags, data
 
 
 def moments(log):
-    """Numbers of the entries after which everything so far is durable. A write
-    is logged once it is flushed: so all that a mark tells of is before it."""
+    """Numbers of the entries after which everything so far is durable."""
     found, made = [], False
     for number, (_, flags, data) in enumerate(entries(log)):
         made |= bool(flags & MARK) and data == b"made"
-        if made and flags & (FLUSH | FUA | MARK):
+        if made and flags & (FLUSH | FUA):
             found.append(number)
     return found
 
@@ -86,7 +86,8 @@ def _fill(logger, files):
     for number in range(files):
         path = f"{WHERE}/{number}"
         with open(path + ".new", "wb", buffering=0) as file:
-            file.write(content(ca.seed, number))
+            text = content(ca.seed, number)
+            ca.equal(file.write(text), len(text), "bytes written")
             os.fsync(file.fileno())
         os.rename(path + ".new", path)
         directory = os.open(WHERE, os.O_RDONLY)
@@ -111,4 +112,5 @@ def record(kind, key, log, files):
             logger.message("mark made")
             with mounted(mapping.path, kind):
                 _fill(logger, files)
+    ca.run("blockdev", "--flushbufs", log)
     below.close()
