@@ -18,10 +18,9 @@ A point passes when it checked something (`check`, `equal`, `same`, `fails`)
 and raised nothing. Everything random comes from one seed, printed at the
 start: CA_SEED=n repeats a run. CA_TARGET=crypt runs the file against the
 kernel's own target, which shows whether a failure is the module's or the
-test's. CA_FAULTS=n has n of 1000 allocations of the module fail (in steps of
-10), on a kernel with fault injection: a table or message that is refused for
-that is tried again, and a point ends where a program says that it got no
-memory.
+test's. CA_FAULTS=n has n of 1000 allocations of the module fail, on a kernel
+with fault injection: a table or message that is refused for that is tried
+again, and a point ends where a program says that it got no memory.
 Arguments select test points by a part of their description.
 """
 

@@ -50,8 +50,10 @@ def _set(**knobs):
 
 
 def inject(permille):
-    """From now on so many of the module's allocations fail, at random, in
-    steps of 10. Returns how many have failed since the last call."""
+    """From now on about so many of a thousand of the module's allocations fail:
+    every one in an interval of all allocations, if it is the module's. A table
+    takes hundreds, most of them pages of the reserve. Returns how many have
+    failed since the last call."""
     if not available():
         return 0
     _set(probability=0)
@@ -60,7 +62,7 @@ def inject(permille):
     _set(times=_MANY)
     if permille:
         aim()
-        _set(probability=permille // 10)
+        _set(interval=max(1, 1000 // permille), probability=100)
     return done
 
 
