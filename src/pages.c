@@ -180,6 +180,7 @@ unsigned int ca_pages_cached(const struct ca_device *ca)
 	for_each_possible_cpu(cpu) {
 		const struct ca_magazine *magazine = per_cpu_ptr(ca->magazines, cpu);
 
+		/* Only shown, and what the shrinker is told is a guess. */
 		count += data_race(magazine->singles) + data_race(magazine->blocks) * BLOCK_PAGES;
 	}
 	return count;
