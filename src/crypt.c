@@ -481,11 +481,10 @@ bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller)
 	while (ctx->at.in.bi_size && !READ_ONCE(ctx->error)) {
 		if (!r) {
 			r = get_request(io);
-			if (!r) {
-				if (park(io))
-					return false;
+			if (!r && park(io))
+				return false;
+			if (!r)
 				continue;
-			}
 			await(ctx, r);
 			if (!io->ca->cipher.aead)
 				prepare_skcipher(io, r, flags);
