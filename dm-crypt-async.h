@@ -21,6 +21,7 @@
 #include <linux/blk_types.h>
 #include <linux/ctype.h>
 #include <linux/device-mapper.h>
+#include <linux/interrupt.h>
 #include <linux/llist.h>
 #include <linux/ktime.h>
 #include <linux/mempool.h>
@@ -873,7 +874,7 @@ struct ca_cpu {
 	unsigned int gap;
 	unsigned long probed;
 	struct llist_head completed;
-	struct ca_softirq softirq;
+	struct tasklet_struct softirq;
 };
 
 int ca_dispatch_init(struct ca_device *ca);
@@ -899,7 +900,7 @@ static inline enum ca_caller ca_caller(const struct dm_crypt_io *base)
 }
 
 enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more);
-enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller);
+enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, u64 now);
 void ca_spend(struct ca_device *ca, unsigned int bytes, u64 since);
 void ca_be_nice(const struct dm_crypt_io *base, int own);
 void ca_be_oneself(int own);

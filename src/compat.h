@@ -115,34 +115,6 @@ static inline void ca_limit_atomic_writes(struct queue_limits *limits, unsigned 
 #define CA_TARGET_NOWAIT	0
 #endif
 
-/* Work in a soft interrupt on this CPU: a workqueue since 6.9, a tasklet before. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
-#include <linux/workqueue.h>
-#define ca_softirq_inner		work_struct
-#define ca_softirq_init_inner		INIT_WORK
-#define ca_softirq_schedule(softirq)	queue_work(system_bh_wq, &(softirq)->inner)
-#define ca_softirq_kill(softirq)	cancel_work_sync(&(softirq)->inner)
-#else
-#include <linux/interrupt.h>
-#define ca_softirq_inner		tasklet_struct
-#define ca_softirq_init_inner		tasklet_setup
-#define ca_softirq_schedule(softirq)	tasklet_schedule(&(softirq)->inner)
-#define ca_softirq_kill(softirq)	tasklet_kill(&(softirq)->inner)
-#endif
-
-struct ca_softirq {
-	struct ca_softirq_inner inner;
-};
-
-/* Says that @fn, which takes a &struct ca_softirq, is what one does. */
-#define CA_SOFTIRQ(fn)								\
-	static void fn##_compat(struct ca_softirq_inner *inner)			\
-	{									\
-		fn(container_of(inner, struct ca_softirq, inner));		\
-	}
-#define ca_softirq_init(softirq, fn)						\
-	ca_softirq_init_inner(&(softirq)->inner, fn##_compat)
-
 /* A workqueue that is not unbound says so since 6.18. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
 #define CA_WQ_PERCPU	WQ_PERCPU

@@ -268,10 +268,9 @@ enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
  * Whether soft interrupts have converted for long enough on this CPU for now. If it was idle,
  * nobody wants it until somebody is woken; but other soft interrupts may.
  */
-static bool is_spent(struct softirq_time *time)
+static bool is_spent(struct softirq_time *time, u64 now)
 {
 	bool wanted = !is_idle_task(current) || need_resched();
-	u64 now = local_clock();
 
 	if (now - time->since > SOFTIRQ_WINDOW) {
 		time->since = now;
@@ -284,16 +283,17 @@ static bool is_spent(struct softirq_time *time)
  * ca_place_read() - says where a read that has completed is cut
  * @base: its base io
  * @caller: CA_FROM_SOFTIRQ or CA_FROM_HARDIRQ
+ * @now: for a soft interrupt, what local_clock() says
  *
  * Return: CA_INLINE, then ca_place() is asked for each fragment; else CA_QUEUE or CA_LATER.
  */
-enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller)
+enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, u64 now)
 {
 	/* What is a soft interrupt's is cut there, and each fragment has its own choice. */
 	struct ca_choice choice = describe(base, base, caller, false, caller == CA_FROM_SOFTIRQ);
 
 	if (caller == CA_FROM_SOFTIRQ && !in_task())
-		choice.spent = is_spent(raw_cpu_ptr(&softirq_time));
+		choice.spent = is_spent(raw_cpu_ptr(&softirq_time), now);
 	if (choice.bytes > choice.most && choice.bytes <= READ_ONCE(base->ca->inline_bytes))
 		WRITE_ONCE(base->ca->kib_ns, ca_doubt(READ_ONCE(base->ca->kib_ns)));
 	return ca_choose(&choice);
@@ -557,7 +557,7 @@ struct dm_crypt_io *ca_take_back(const struct dm_crypt_io *base, enum ca_caller 
 
 /* ------------------------------------------------------------------------ soft interrupts */
 
-static void softirq_work(struct ca_softirq *softirq)
+static void run_softirq(struct tasklet_struct *softirq)
 {
 	struct ca_cpu *cpu = container_of(softirq, struct ca_cpu, softirq);
 	struct llist_node *list = llist_reverse_order(llist_del_all(&cpu->completed));
@@ -568,8 +568,6 @@ static void softirq_work(struct ca_softirq *softirq)
 	llist_for_each_entry_safe(io, next, list, completed)
 		ca_io_run(io, CA_FROM_SOFTIRQ);
 }
-
-CA_SOFTIRQ(softirq_work)
 
 /**
  * ca_queue_softirq() - goes on with a read in a soft interrupt on this CPU
@@ -583,7 +581,7 @@ void ca_queue_softirq(struct dm_crypt_io *base)
 
 	base->queued_at = ca_latency_begin(base);
 	if (llist_add(&base->completed, &cpu->completed))
-		ca_softirq_schedule(&cpu->softirq);
+		tasklet_schedule(&cpu->softirq);
 }
 
 /* ------------------------------------------------------------------------------ the device */
@@ -602,7 +600,7 @@ static int make_cpus(struct ca_device *ca)
 		struct ca_cpu *cpu = per_cpu_ptr(ca->cpus, i);
 
 		init_llist_head(&cpu->completed);
-		ca_softirq_init(&cpu->softirq, softirq_work);
+		tasklet_setup(&cpu->softirq, run_softirq);
 		cpu->gap = PROBE_MIN;
 	}
 	for (i = 0; i < nr_cpu_ids; i++) {
@@ -618,7 +616,7 @@ static void free_cpus(struct ca_device *ca)
 
 	if (ca->cpus)
 		for_each_possible_cpu(i)
-			ca_softirq_kill(&per_cpu_ptr(ca->cpus, i)->softirq);
+			tasklet_kill(&per_cpu_ptr(ca->cpus, i)->softirq);
 	free_percpu(ca->cpus);
 	kfree(ca->workers);
 }

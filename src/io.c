@@ -724,7 +724,7 @@ static void cut_read_in_softirq(struct dm_crypt_io *base)
 {
 	u64 since = local_clock();
 
-	if (ca_place_read(base, CA_FROM_SOFTIRQ) == CA_QUEUE) {
+	if (ca_place_read(base, CA_FROM_SOFTIRQ, since) == CA_QUEUE) {
 		defer_read(base);
 		return;
 	}
@@ -752,7 +752,7 @@ static void finish_read(struct dm_crypt_io *base, blk_status_t status)
 		cut_read(base, caller);
 	else if (caller == CA_FROM_SOFTIRQ)
 		cut_read_in_softirq(base);
-	else if (ca_place_read(base, caller) == CA_QUEUE)
+	else if (ca_place_read(base, caller, 0) == CA_QUEUE)
 		defer_read(base);
 	else
 		ca_queue_softirq(base);

@@ -194,7 +194,7 @@ struct llist_head { void *first; };
 struct llist_node { struct llist_node *next; };
 struct work_struct { int unused; };
 struct delayed_work { struct work_struct work; };
-struct ca_softirq { int unused; };
+struct tasklet_struct { int unused; };
 struct ca_shrinker { int unused; };
 struct bio_set { int unused; };
 struct workqueue_struct;
