@@ -53,9 +53,9 @@ def boots():
     yield "cells", boot("6.12.0", cells=[cell(one) for one in full])
     yield "older", boot("6.1.0", cells=[cell(one) for one in full[:3]])
     yield "cost", boot("6.12.0", cpus=1, cost=[
-        {"unit": unit, "work": work, "instructions": {
+        {"device": device, "unit": unit, "work": work, "instructions": {
             name: [count + unit] * 3 for name, count in COUNTED.items()}}
-        for unit in (512, 4096) for work in ("read", "write")])
+        for device in ("brd", "null10") for unit in (512, 4096) for work in ("read", "write")])
     yield "growth", boot("6.12.0", growth=[
         {"axis": axis, "value": value, "work": work,
          "rates": {name: rounds() for name in CURVES}}

@@ -125,7 +125,7 @@ def _cells(found):
 # --- cost -----------------------------------------------------------------
 
 def _costs(rows):
-    labels = [f"{row['work']}, {row['unit']}-byte units" for row in rows]
+    labels = [f"{row['device']} {row['unit']} {row['work']}" for row in rows]
     names = [OURS, DEFAULT, "cheapest setting"]
     series = [(name, [row["above"].get(name, row["above"][row["best"]])
                       for row in rows]) for name in names]

@@ -99,8 +99,9 @@ def reduce_cost(row):
     above = {name: counted[name] - floor for name in [*SETTINGS, OURS]
              if name in counted}
     best = min((name for name in SETTINGS if name in above), key=above.get)
-    return {"unit": row["unit"], "work": row["work"], "counted": counted,
-            "above": above, "best": best, "to_best": above[OURS] / above[best]}
+    return {"device": row["device"], "unit": row["unit"],
+            "work": row["work"], "counted": counted, "above": above,
+            "best": best, "to_best": above[OURS] / above[best]}
 
 
 def reduce_growth(row):
@@ -151,7 +152,7 @@ def reduce_kernel(boots):
     """All that was measured on one kernel."""
     cells = [reduce_cell(cell)
              for cell in by_stack(merge(_rows(boots, "cells")))]
-    costs = _last(_rows(boots, "cost"), "unit", "work")
+    costs = _last(_rows(boots, "cost"), "device", "unit", "work")
     growth = _last(_rows(boots, "growth"), "axis", "value", "work")
     return {"kernel": boots[0]["kernel"], "release": boots[0]["release"],
             "cells": cells, "summary": summary(cells) if cells else None,
