@@ -190,18 +190,18 @@ def some(values, count):
     return rng.sample(values, count)
 
 
-def share(values, *case):
+def share(values, *case, parts=3):
     """What this release has of a long product: the three have all of it between
-    them, in a mixture that case changes, another third with the next CA_TURN=.
-    Each has the whole with CA_ALL=1."""
+    them, or half of it if there are six parts, in a mixture that case changes;
+    others with the next CA_TURN=. Each has the whole with CA_ALL=1."""
     values = list(values)
     if "CA_ALL" in os.environ:
         return values
     random.Random(repr(case)).shuffle(values)
     turn = int(os.environ.get("CA_TURN") or 0)
     if RELEASE in RELEASES:
-        turn += RELEASES.index(RELEASE)
-    return values[turn % len(RELEASES)::len(RELEASES)]
+        turn += RELEASES.index(RELEASE) * parts // len(RELEASES)
+    return values[turn % parts::parts]
 
 
 def key(length):
@@ -210,12 +210,13 @@ def key(length):
     No byte is zero and no two neighbours are equal, so that a part of it in a
     log cannot be anything else.
     """
-    out = bytearray()
+    out, last = bytearray(), 0
     while len(out) < length:
-        byte = rng.randrange(1, 256)
-        if not out or byte != out[-1]:
-            out.append(byte)
-    return out.hex()
+        for byte in rng.randbytes(length + 8):
+            if byte not in (0, last):
+                out.append(byte)
+                last = byte
+    return out[:length].hex()
 
 
 def split(length, unit, most=None):
