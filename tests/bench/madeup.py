@@ -55,7 +55,8 @@ def boots():
     yield "cost", boot("6.12.0", cpus=1, cost=[
         {"device": device, "unit": unit, "work": work, "instructions": {
             name: [count + unit] * 3 for name, count in COUNTED.items()}}
-        for device in ("brd", "null10") for unit in (512, 4096) for work in ("read", "write")])
+        for device in ("brd", "null10") for unit in (512, 4096)
+        for work in ("read", "write")])
     yield "growth", boot("6.12.0", growth=[
         {"axis": axis, "value": value, "work": work,
          "rates": {name: rounds() for name in CURVES}}

@@ -191,9 +191,9 @@ def some(values, count):
 
 
 def share(values, *case, parts=3):
-    """What this release has of a long product: the three have all of it between
-    them, or half of it if there are six parts, in a mixture that case changes;
-    others with the next CA_TURN=. Each has the whole with CA_ALL=1."""
+    """What this release has of a long product: the three have all of it, or
+    half of it if there are six parts, in a mixture that case changes, and
+    other parts with the next CA_TURN=. With CA_ALL=1 each has the whole."""
     values = list(values)
     if "CA_ALL" in os.environ:
         return values
