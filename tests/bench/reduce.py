@@ -145,7 +145,8 @@ COUNTED = {c.RAW: 4000, "dm-linear": 6000, "cipher": 7000, c.DEFAULT: 30000,
 @test
 def cost():
     """cost is what is above dm-linear and the cipher"""
-    row = r.reduce_cost({"device": "brd", "unit": 512, "work": "read", "instructions": {
+    row = r.reduce_cost({"device": "brd", "unit": 512, "work": "read",
+                         "instructions": {
         name: [value - 9, value, value + 900]
         for name, value in COUNTED.items()}})
     equal(row["above"][c.OURS], 1000)
