@@ -900,7 +900,8 @@ static inline enum ca_caller ca_caller(const struct dm_crypt_io *base)
 }
 
 enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more);
-enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, u64 now);
+enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, bool whole,
+			    u64 now);
 void ca_spend(struct ca_device *ca, unsigned int bytes, u64 since);
 void ca_be_nice(const struct dm_crypt_io *base, int own);
 void ca_be_oneself(int own);

@@ -221,11 +221,12 @@ void ca_enter(struct dm_crypt_io *base)
 
 /*
  * What choose.h is told of a fragment, or of a base bio that has been read, but for what takes
- * longer to find out: that is done only where it counts. Of a whole bio nothing is handed over.
+ * longer to find out: that is done only where it counts. @final: if it is not handed over now, it
+ * is done here.
  */
 static __always_inline struct ca_choice describe(const struct dm_crypt_io *io,
 						 const struct dm_crypt_io *base,
-						 enum ca_caller caller, bool more, bool whole)
+						 enum ca_caller caller, bool more, bool final)
 {
 	const bool is_interrupt = caller == CA_FROM_SOFTIRQ || caller == CA_FROM_HARDIRQ;
 	struct ca_choice choice = {
@@ -240,7 +241,7 @@ static __always_inline struct ca_choice describe(const struct dm_crypt_io *io,
 	if (is_interrupt)
 		choice.most = ca_inline_most(READ_ONCE(io->ca->inline_bytes),
 					     READ_ONCE(io->ca->kib_ns));
-	if (!whole && !choice.stay && (more || !choice.alone))
+	if (final && !choice.stay && (more || !choice.alone))
 		choice.helper = is_interrupt ? has_helper_for(io->ca, io) :
 			has_helper(io->ca, caller < CA_FROM_WORKER,
 				   max(2 * io->bytes, WORKER_BYTES));
@@ -258,7 +259,7 @@ static __always_inline struct ca_choice describe(const struct dm_crypt_io *io,
 enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
 {
 	const struct dm_crypt_io *base = ca_base(io);
-	struct ca_choice choice = describe(io, base, caller, more, false);
+	struct ca_choice choice = describe(io, base, caller, more, true);
 
 	choice.spent = caller == CA_FROM_SUBMITTER && base->own_bytes >= SUBMITTER_BYTES;
 	return ca_choose(&choice);
@@ -283,14 +284,15 @@ static bool is_spent(struct softirq_time *time, u64 now)
  * ca_place_read() - says where a read that has completed is cut
  * @base: its base io
  * @caller: CA_FROM_SOFTIRQ or CA_FROM_HARDIRQ
+ * @whole: it is one fragment; else ca_place() is asked for each after CA_INLINE
  * @now: for a soft interrupt, what local_clock() says
  *
- * Return: CA_INLINE, then ca_place() is asked for each fragment; else CA_QUEUE or CA_LATER.
+ * Return: CA_INLINE, CA_QUEUE or CA_LATER.
  */
-enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, u64 now)
+enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, bool whole,
+			    u64 now)
 {
-	/* What is a soft interrupt's is cut there, and each fragment has its own choice. */
-	struct ca_choice choice = describe(base, base, caller, false, caller == CA_FROM_SOFTIRQ);
+	struct ca_choice choice = describe(base, base, caller, false, whole);
 
 	if (caller == CA_FROM_SOFTIRQ && !in_task())
 		choice.spent = is_spent(raw_cpu_ptr(&softirq_time), now);

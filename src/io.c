@@ -439,7 +439,18 @@ static void start_conversion(struct dm_crypt_io *io, enum ca_caller caller)
 	if (io->state == CA_CUT)
 		io->since = ca_latency_begin(io);
 	if (ca_convert(io, caller))
-		finish_conversion(io, caller != CA_FROM_SOFTIRQ);
+		finish_conversion(io, true);
+}
+
+/* The same for a fragment that has been cut in a soft interrupt, whose time is limited. */
+static void convert_in_softirq(struct dm_crypt_io *io, u64 begun)
+{
+	ca_count(io->ca, CA_STAT_INLINE);
+	io->since = ca_latency_begin(io);
+	if (ca_convert(io, CA_FROM_SOFTIRQ)) {
+		ca_spend(io->ca, io->bytes, begun);
+		finish_conversion(io, false);
+	}
 }
 
 /* ---------------------------------------------------------------------------- cutting */
@@ -616,6 +627,10 @@ static struct dm_crypt_io *cut_write_fragment(struct dm_crypt_io *base, enum ca_
 /* Converts a fragment, for the cutter. */
 static __always_inline void convert_own(struct dm_crypt_io *io, enum ca_caller caller)
 {
+	if (caller == CA_FROM_SOFTIRQ) {
+		convert_in_softirq(io, local_clock());
+		return;
+	}
 	ca_count(io->ca, CA_STAT_INLINE);
 	ca_base(io)->own_bytes += io->bytes;
 	start_conversion(io, caller);
@@ -722,19 +737,22 @@ static void defer_read(struct dm_crypt_io *base)
 /* Goes on with a read in an interrupt, within bounds of size and time. */
 static void cut_read_in_softirq(struct dm_crypt_io *base)
 {
-	u64 since = local_clock();
+	const unsigned int bytes = base->rest.bi_size;
+	const bool whole = bytes <= READ_ONCE(base->ca->fragment_bytes);
+	u64 now = local_clock();
 
-	if (ca_place_read(base, CA_FROM_SOFTIRQ, since) == CA_QUEUE) {
+	if (ca_place_read(base, CA_FROM_SOFTIRQ, whole, now) == CA_QUEUE) {
 		defer_read(base);
+		return;
+	}
+	if (whole) {
+		take_part(base, bytes);
+		convert_in_softirq(base, now);
 		return;
 	}
 	/* What is short enough for here is over before somebody else could begin with a part. */
 	base->least_part = 0;
-	atomic_inc(&base->refs);
 	cut_read(base, CA_FROM_SOFTIRQ);
-	if (base->own_bytes)
-		ca_spend(base->ca, base->own_bytes, since);
-	put_base(base);
 }
 
 /* The ciphertext is there, or an error. */
@@ -752,7 +770,7 @@ static void finish_read(struct dm_crypt_io *base, blk_status_t status)
 		cut_read(base, caller);
 	else if (caller == CA_FROM_SOFTIRQ)
 		cut_read_in_softirq(base);
-	else if (ca_place_read(base, caller, 0) == CA_QUEUE)
+	else if (ca_place_read(base, caller, true, 0) == CA_QUEUE)
 		defer_read(base);
 	else
 		ca_queue_softirq(base);
