@@ -60,7 +60,6 @@ MODULE_FILE = os.environ.get("CA_MODULE", "/vm/modules/dm_crypt_async.ko")
 PARAMETERS = f"/sys/module/{MODULE}/parameters"
 RELEASE = os.environ.get("RELEASE", "trixie")
 RELEASES = ("bookworm", "trixie", "trixie-backports")           # see share()
-EVERYTHING = RELEASE == "trixie" or "CA_ALL" in os.environ      # see some()
 
 _SYS_DELETE_MODULE = 176
 _SYS_FINIT_MODULE = 313
@@ -70,6 +69,7 @@ rng = random.Random(seed)
 permille = int(os.environ.get("CA_FAULTS") or 0)
 klog = None
 _tests = []
+_shared = []
 _checks = 0
 
 
@@ -87,11 +87,15 @@ class Skip(Exception):
 
 # --- declaring and checking -----------------------------------------------
 
-def test(description, cases=(None,)):
-    """Declare a test point, or one for each of cases (passed as argument)."""
+def test(description, cases=(None,), shared=False):
+    """Declare a test point, or one for each of cases (passed as argument). All
+    shared ones of a file are shared out among the releases, as by share();
+    other kernels run each of them."""
     def declare(function):
         for case in cases:
             _tests.append((description, case, function))
+            if shared:
+                _shared.append(_tests[-1])
         return function
     return declare
 
@@ -181,19 +185,10 @@ def data(length):
     return rng.randbytes(length)
 
 
-def some(values, count):
-    """All of them on one release, and on each with CA_ALL=1; elsewhere so many
-    that are drawn by lot: the releases differ in little."""
-    values = list(values)
-    if EVERYTHING or len(values) <= count:
-        return values
-    return rng.sample(values, count)
-
-
 def share(values, *case, parts=3):
-    """What this release has of a long product: the three have all of it, or
-    half of it if there are six parts, in a mixture that case changes, and
-    other parts with the next CA_TURN=. With CA_ALL=1 each has the whole."""
+    """What this release has of a long product, in a mixture that case changes:
+    the three have all of it, or half of it if there are six parts, and other
+    parts with the next CA_TURN=. With CA_ALL=1 each has the whole."""
     values = list(values)
     if "CA_ALL" in os.environ:
         return values
@@ -437,7 +432,13 @@ def _module_released():
 
 def _selected():
     words = sys.argv[1:]
-    for description, case, function in _tests:
+    ours = _shared
+    if RELEASE in RELEASES:
+        ours = share(_shared, os.path.basename(sys.argv[0]))
+    for point in _tests:
+        if point in _shared and point not in ours:
+            continue
+        description, case, function = point
         name = _describe(description, case)
         if not words or any(word in name for word in words):
             yield name, case, function
