@@ -271,8 +271,8 @@ enum ca_stat {
 	CA_STAT_WRITES,
 	CA_STAT_READ_BYTES,	/* what these asked for */
 	CA_STAT_WRITTEN_BYTES,
-	CA_STAT_INLINE,		/* fragments converted by who cut them */
-	CA_STAT_QUEUED,		/* fragments converted by a worker */
+	CA_STAT_INLINE,		/* fragments converted by who cut them, but for: */
+	CA_STAT_QUEUED,		/* fragments converted by a worker, to which they were left */
 	CA_STAT_DEFERRED,	/* reads that an interrupt left to a worker, to be cut there */
 	CA_STAT_PARKED,		/* times that a fragment waited for the crypto driver or a worker */
 	CA_STAT_RESUMED,
@@ -368,7 +368,8 @@ enum ca_option {
  * @worker_count: workers; one for each CPU that they may run on
  *
  * Guesses that anybody may change:
- * @kib_ns: how long a soft interrupt lately took to convert a KiB, in ns; 0 as long as none has
+ * @kib_ns: how long a soft interrupt lately took to convert a KiB, in ns; 0 as long as none has,
+ *	as with a driver that answers later
  * @wake_ns: how long an interrupt lately took to wake a worker, in ns; 0 as long as none has
  *
  * Safe for any context by themselves:
@@ -668,7 +669,7 @@ enum ca_state {
  * @rest_sector: where @rest begins; owned by the cutter
  * @least_part: if its fragments become smaller towards its end, the least of them, in bytes; or 0
  * @sharers: and which part of the rest each has
- * @own_bytes: what the cutter converted itself; owned by the cutter
+ * @own_bytes: what the cutter converted itself, if a task; owned by the cutter
  * @meta: the metadata of all units, NULL on a device without
  * @meta_pooled: that is a page of ca_device.metas
  * @started: the base io is in use as the first fragment; owned by the cutter
@@ -900,9 +901,9 @@ static inline enum ca_caller ca_caller(const struct dm_crypt_io *base)
 }
 
 enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more);
-enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, bool whole,
+enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, bool final,
 			    u64 now);
-void ca_spend(struct ca_device *ca, unsigned int bytes, u64 since);
+void ca_spend(const struct dm_crypt_io *io, u64 since);
 void ca_be_nice(const struct dm_crypt_io *base, int own);
 void ca_be_oneself(int own);
 void ca_queue_cutter(struct dm_crypt_io *base);

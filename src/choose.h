@@ -144,12 +144,13 @@ static inline unsigned int ca_doubt(unsigned int ns)
 /**
  * ca_is_worth_wake() - says whether an interrupt is to wake a worker for a fragment
  * @bytes: the fragment's size
- * @kib_ns: how long a KiB is believed to take, in ns; 0 if nobody knows
+ * @kib_ns: how long a KiB is believed to take, in ns; 0 if nobody knows, or the driver does it
+ *	elsewhere
  * @wake_ns: how long it is believed to take to wake a worker, in ns; 0 if nobody knows
  *
  * To hand over what takes no longer than that saves nothing: neither here, nor for the bio.
  *
- * Return: whether it takes longer; as long as nobody knows, what will tell.
+ * Return: whether it takes longer; as long as nobody knows either, what will tell.
  */
 static inline bool ca_is_worth_wake(unsigned int bytes, unsigned int kib_ns, unsigned int wake_ns)
 {

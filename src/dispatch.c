@@ -221,8 +221,8 @@ void ca_enter(struct dm_crypt_io *base)
 
 /*
  * What choose.h is told of a fragment, or of a base bio that has been read, but for what takes
- * longer to find out: that is done only where it counts. @final: if it is not handed over now, it
- * is done here.
+ * longer to find out: that is done only where it counts. @final: what is not handed over now will
+ * not be, so that it counts whether somebody could help.
  */
 static __always_inline struct ca_choice describe(const struct dm_crypt_io *io,
 						 const struct dm_crypt_io *base,
@@ -281,18 +281,18 @@ static bool is_spent(struct softirq_time *time, u64 now)
 }
 
 /**
- * ca_place_read() - says where a read that has completed is cut
+ * ca_place_read() - says where a read that has completed is cut, and converted
  * @base: its base io
  * @caller: CA_FROM_SOFTIRQ or CA_FROM_HARDIRQ
- * @whole: it is one fragment; else ca_place() is asked for each after CA_INLINE
+ * @final: it is converted there; else it is cut there, and ca_place() is asked for each fragment
  * @now: for a soft interrupt, what local_clock() says
  *
  * Return: CA_INLINE, CA_QUEUE or CA_LATER.
  */
-enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, bool whole,
+enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller caller, bool final,
 			    u64 now)
 {
-	struct ca_choice choice = describe(base, base, caller, false, whole);
+	struct ca_choice choice = describe(base, base, caller, false, final);
 
 	if (caller == CA_FROM_SOFTIRQ && !in_task())
 		choice.spent = is_spent(raw_cpu_ptr(&softirq_time), now);
@@ -303,18 +303,21 @@ enum ca_place ca_place_read(const struct dm_crypt_io *base, enum ca_caller calle
 
 /**
  * ca_spend() - remembers the time that a soft interrupt took to convert something
- * @ca: the device
- * @bytes: what it converted
+ * @io: the fragment, of which all is converted; NULL if the crypto driver goes on with it, whose
+ *	speed is another matter
  * @since: when it began, as local_clock() counts
  */
-void ca_spend(struct ca_device *ca, unsigned int bytes, u64 since)
+void ca_spend(const struct dm_crypt_io *io, u64 since)
 {
 	u64 spent = min_t(u64, local_clock() - since, NSEC_PER_SEC);
-	unsigned int kib_ns = div_u64(spent * 1024, bytes);
 
 	if (!in_task())
 		raw_cpu_ptr(&softirq_time)->spent += spent;
-	WRITE_ONCE(ca->kib_ns, ca_learn(READ_ONCE(ca->kib_ns), kib_ns));
+	if (io) {
+		unsigned int kib_ns = div_u64(spent * 1024, io->bytes);
+
+		WRITE_ONCE(io->ca->kib_ns, ca_learn(READ_ONCE(io->ca->kib_ns), kib_ns));
+	}
 }
 
 /* -------------------------------------------------------------------------------- workers */

@@ -448,8 +448,10 @@ static void convert_in_softirq(struct dm_crypt_io *io, u64 begun)
 	ca_count(io->ca, CA_STAT_INLINE);
 	io->since = ca_latency_begin(io);
 	if (ca_convert(io, CA_FROM_SOFTIRQ)) {
-		ca_spend(io->ca, io->bytes, begun);
+		ca_spend(io, begun);
 		finish_conversion(io, false);
+	} else {
+		ca_spend(NULL, begun);
 	}
 }
 
@@ -631,7 +633,7 @@ static __always_inline void convert_own(struct dm_crypt_io *io, enum ca_caller c
 		convert_in_softirq(io, local_clock());
 		return;
 	}
-	ca_count(io->ca, CA_STAT_INLINE);
+	ca_count(io->ca, caller == CA_FROM_WORKER ? CA_STAT_QUEUED : CA_STAT_INLINE);
 	ca_base(io)->own_bytes += io->bytes;
 	start_conversion(io, caller);
 }
