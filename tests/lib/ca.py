@@ -16,11 +16,12 @@ down every device that is left and looks at the kernel's log:
 
 A point passes when it checked something (`check`, `equal`, `same`, `fails`)
 and raised nothing. Everything random comes from one seed, printed at the
-start: CA_SEED=n repeats a run. CA_TARGET=crypt runs the file against the
-kernel's own target, which shows whether a failure is the module's or the
-test's. CA_FAULTS=n has n of 1000 allocations of the module fail, on a kernel
-with fault injection: a table or message that is refused for that is tried
-again, and a point ends where a program says that it got no memory.
+start: CA_SEED=n repeats a run, with CA_TURN=n if there is a share() in it.
+CA_TARGET=crypt runs the file against the kernel's own target, which shows
+whether a failure is the module's or the test's. CA_FAULTS=n has n of 1000
+allocations of the module fail, on a kernel with fault injection: a table or
+message that is refused for that is tried again, and a point ends where a
+program says that it got no memory.
 Arguments select test points by a part of their description.
 """
 
@@ -69,7 +70,6 @@ rng = random.Random(seed)
 permille = int(os.environ.get("CA_FAULTS") or 0)
 klog = None
 _tests = []
-_shared = []
 _checks = 0
 
 
@@ -88,14 +88,12 @@ class Skip(Exception):
 # --- declaring and checking -----------------------------------------------
 
 def test(description, cases=(None,), shared=False):
-    """Declare a test point, or one for each of cases (passed as argument). All
-    shared ones of a file are shared out among the releases, as by share();
-    other kernels run each of them."""
+    """Declare a test point, or one for each of cases (passed as argument). In
+    a run of everything each shared one of a file is run by one of the
+    releases, as by share()."""
     def declare(function):
         for case in cases:
-            _tests.append((description, case, function))
-            if shared:
-                _shared.append(_tests[-1])
+            _tests.append((description, case, function, shared))
         return function
     return declare
 
@@ -410,7 +408,8 @@ def _result(number, description, run):
     except (Exception, KeyboardInterrupt) as error:
         print(f"not ok {number} - {description}", flush=True)
         diag(_reason(error))
-        diag(f"to repeat: CA_SEED={seed} {sys.argv[0]}")
+        turn = os.environ.get("CA_TURN", "0")
+        diag(f"to repeat: CA_SEED={seed} CA_TURN={turn} {sys.argv[0]}")
         if isinstance(error, KeyboardInterrupt):
             raise
         return False
@@ -432,13 +431,15 @@ def _module_released():
 
 def _selected():
     words = sys.argv[1:]
-    ours = _shared
-    if RELEASE in RELEASES:
-        ours = share(_shared, os.path.basename(sys.argv[0]))
-    for point in _tests:
-        if point in _shared and point not in ours:
-            continue
-        description, case, function = point
+    chosen = list(_tests)
+    if "CA_SHARED" in os.environ and RELEASE in RELEASES:
+        shared = [at for at, point in enumerate(_tests) if point[3]]
+        ours = share(shared, os.path.basename(sys.argv[0]))
+        others = set(shared) - set(ours)
+        chosen = [point for at, point in enumerate(_tests)
+                  if at not in others]
+        diag(f"{len(others)} points are run on other releases")
+    for description, case, function, _ in chosen:
         name = _describe(description, case)
         if not words or any(word in name for word in words):
             yield name, case, function
