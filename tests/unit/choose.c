@@ -226,7 +226,7 @@ static void check_wake(void)
 	unsigned int guess = 0;
 
 	point(ca_is_worth_wake(4096, 0, 0), "nothing known: it is tried");
-	point(!ca_is_worth_wake(4096, 0, 100), "a wake-up is known: now a conversion, if it is done here");
+	point(!ca_is_worth_wake(4096, 0, 100), "a wake-up is known: next a conversion is");
 	point(handed_over(&guess, 65536, 4000, 30000) == 1000, "256 us, 30 us to wake: always");
 	point(handed_over(&guess, 4096, 4000, 30000) < 50, "16 us, 30 us to wake: hardly ever");
 	guess = ca_learn(guess, 1000000000);
