@@ -34,8 +34,9 @@
 /* The largest read that is converted in a soft interrupt, in bytes. */
 #define INLINE_BYTES	(128 * 1024)
 
-/* A bio of at most this size is not cut to be shared, in bytes. */
-#define SHARED_BYTES	(32U * 1024)
+/* A bio of at most this size is not cut to be shared, in bytes: a read needs less time. */
+#define SHARED_READ	(64U * 1024)
+#define SHARED_WRITE	(32U * 1024)
 
 /* The smallest part that is cut to be shared: a write's costs the device below a bio, in bytes. */
 #define READ_PART	(16U * 1024)
@@ -193,7 +194,9 @@ static bool is_alone(const struct dm_crypt_io *base)
 /* Whether a base bio is one that its submitter waits for, and others can help with. */
 static bool is_shared(const struct dm_crypt_io *base)
 {
-	return base->bytes > SHARED_BYTES && base->alone && !stays(base) &&
+	unsigned int least = bio_data_dir(base->base_bio) == READ ? SHARED_READ : SHARED_WRITE;
+
+	return base->bytes > least && base->alone && !stays(base) &&
 	       has_helper(base->ca, true, WORKER_BYTES);
 }
 
