@@ -34,7 +34,7 @@
 /* The largest read that is converted in a soft interrupt, in bytes. */
 #define INLINE_BYTES	(128 * 1024)
 
-/* A bio of at most this size is not cut to be shared, in bytes: a read needs less time. */
+/* A bio of at most this size is not cut to be shared, in bytes: a wake-up takes what it saves. */
 #define SHARED_READ	(64U * 1024)
 #define SHARED_WRITE	(32U * 1024)
 
