@@ -438,7 +438,8 @@ def _selected():
         others = set(shared) - set(ours)
         chosen = [point for at, point in enumerate(_tests)
                   if at not in others]
-        diag(f"{len(others)} points are run on other releases")
+        if others:
+            diag(f"{len(others)} points are run on other releases")
     for description, case, function, _ in chosen:
         name = _describe(description, case)
         if not words or any(word in name for word in words):
