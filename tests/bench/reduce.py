@@ -152,7 +152,10 @@ def cost():
     equal(row["above"][c.OURS], 1000)
     equal(row["above"][c.DEFAULT], 17000)
     equal(row["best"], c.NO_WQ)
-    equal(row["to_best"], 0.5)
+    equal(row["ratio"], 0.5)
+    equal(row["to_best"], 15000 / 14000)
+    equal(row["to_default"], 30000 / 14000)
+    equal(row["of_limit"], 11000 / 14000)
 
 
 @test

@@ -129,15 +129,18 @@ def _costs(rows):
     names = [OURS, DEFAULT, "cheapest setting"]
     series = [(name, [row["above"].get(name, row["above"][row["best"]])
                       for row in rows]) for name in names]
-    table = [_row([label, row["to_best"], *(
-        round(values[at]) for _, values in series), row["best"]])
+    table = [_row([label, row["ratio"], *(
+        round(values[at]) for _, values in series), row["best"],
+                   row["to_best"], row["to_default"], row["of_limit"]])
              for at, (label, row) in enumerate(zip(labels, rows))]
     return ["<h2>Cost of an I/O</h2>",
             "<p>Instructions for 4 KiB, one at a time, above what dm-linear "
-            "and the cipher alone with the same units take.</p>",
+            "and the cipher alone with the same units take; and what all "
+            "of them come to as a rate.</p>",
             plots.bars(labels, series, "instructions"),
             _table(["I/O", ">ratio", ">" + OURS, ">" + DEFAULT, ">cheapest",
-                    "which is"], table)]
+                    "which is", ">to best", ">to default", ">of limit"],
+                   table)]
 
 
 # --- growth ---------------------------------------------------------------
