@@ -255,7 +255,7 @@ def load_module(parameters=""):
     modprobe("dm-mod")
     load_file(MODULE_FILE, parameters)
     if permille:
-        faults.aim()
+        faults.follow()
 
 
 def only_ours():
@@ -389,8 +389,9 @@ def _faults():
 def _is_no_memory(error):
     if isinstance(error, OSError):
         return error.errno == errno_names.ENOMEM
-    return isinstance(error, Failed) and os.strerror(
-        errno_names.ENOMEM) in str(error)
+    return isinstance(error, Failed) and any(
+        name in str(error)
+        for name in ("ENOMEM", os.strerror(errno_names.ENOMEM)))
 
 
 def _result(number, description, run):

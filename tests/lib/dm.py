@@ -18,6 +18,7 @@ from crypt_async import ioctl as dm  # noqa: E402
 _numbers = itertools.count()
 _is_loaded = False
 patient = False     # whoever gets no memory asks again
+_PATIENCE = 20      # so often; dm-crypt says so of too long a cipher, too
 
 
 def _ioctl(*args, **kwargs):
@@ -25,7 +26,7 @@ def _ioctl(*args, **kwargs):
     if not _is_loaded:
         scratch.modprobe("dm-mod")
         _is_loaded = True
-    for left in reversed(range(1000 if patient else 1)):
+    for left in reversed(range(_PATIENCE if patient else 1)):
         try:
             return dm.call(*args, **kwargs)
         except OSError as error:

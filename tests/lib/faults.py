@@ -70,13 +70,18 @@ def inject(permille):
     return done
 
 
+def follow():
+    """Mean the module where it is now."""
+    start, end, reject_start, reject_end = _ranges()
+    _set(require_start=hex(start), require_end=hex(end),
+         reject_start=hex(reject_start), reject_end=hex(reject_end))
+
+
 def aim(depth=32):
     """Mean the module where it is now, so many callers up at most."""
-    start, end, reject_start, reject_end = _ranges()
+    follow()
     _set(ignore_gfp_wait="N", task_filter="N", verbose=0, min_order=0,
-         interval=1, stacktrace_depth=depth, require_start=hex(start),
-         require_end=hex(end), reject_start=hex(reject_start),
-         reject_end=hex(reject_end))
+         interval=1, stacktrace_depth=depth)
 
 
 class Nth:
