@@ -92,9 +92,9 @@ def summary(reduced):
 
 def reduce_cost(row):
     """Instructions per I/O, and what each contestant takes of them above
-    dm-linear and the cipher; ours as a share of dm-crypt's cheapest. As
-    nothing but the work counts there, all of them together are a rate of
-    depth 1 without noise: the same ratios as a cell's."""
+    dm-linear and the cipher; ours as a share of dm-crypt's cheapest. All of
+    them together are a rate of depth 1 without noise, with a cell's
+    ratios."""
     counted = {name: statistics.median(values)
                for name, values in row["instructions"].items()}
     floor = counted["dm-linear"] + counted["cipher"]
