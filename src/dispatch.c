@@ -57,13 +57,12 @@
 #define SOFTIRQ_IDLE	(3 * NSEC_PER_MSEC)
 
 /*
- * Of so many bios of PROBE_BYTES that come one by one, one is treated as if another followed; and
- * one in PROBE_JIFFIES, of at least PROBE_MIN that are as large as it.
+ * Of so many bios that come one by one, one is treated as if another followed: of PROBE_MIN at
+ * first, of ever more then; and one in PROBE_JIFFIES, if PROBE_MIN have come.
  */
-#define PROBE_BYTES	4096
 #define PROBE_MIN	16
 #define PROBE_MAX	4096
-#define PROBE_JIFFIES	(HZ / 50)
+#define PROBE_JIFFIES	(HZ / 10)
 
 /* After the last bio that came while another one was in flight, so many are taken as if. */
 #define DEEP_BIOS	16
@@ -134,10 +133,9 @@ static bool has_helper_for(struct ca_device *ca, const struct dm_crypt_io *io)
  * go on, now and then a bio is treated as if. Tasks that are preempted or moved meanwhile may lose
  * a count; that does not matter.
  */
-static bool comes_alone(struct ca_cpu *cpu, unsigned int bytes)
+static bool comes_alone(struct ca_cpu *cpu)
 {
 	unsigned int depth = atomic_inc_return(&cpu->depth);
-	unsigned int units = DIV_ROUND_UP(bytes, PROBE_BYTES);
 	unsigned int deep = READ_ONCE(cpu->deep);
 	unsigned int gap = READ_ONCE(cpu->gap);
 	unsigned int singles;
@@ -153,8 +151,8 @@ static bool comes_alone(struct ca_cpu *cpu, unsigned int bytes)
 		WRITE_ONCE(cpu->deep, deep - 1);
 		return false;
 	}
-	singles = READ_ONCE(cpu->singles) + units;
-	if (singles < gap && (singles < PROBE_MIN * units ||
+	singles = READ_ONCE(cpu->singles) + 1;
+	if (singles < gap && (singles < PROBE_MIN ||
 			      jiffies - READ_ONCE(cpu->probed) < PROBE_JIFFIES)) {
 		WRITE_ONCE(cpu->singles, singles);
 		return true;
@@ -213,7 +211,7 @@ void ca_enter(struct dm_crypt_io *base)
 	base->cpu = cpu;
 	base->submitter = current;
 	base->nice = task_nice(current);
-	base->alone = comes_alone(cpu, base->bytes);
+	base->alone = comes_alone(cpu);
 	base->own_bytes = 0;
 	base->least_part = 0;
 	if (is_shared(base)) {
