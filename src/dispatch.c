@@ -97,6 +97,12 @@ static unsigned int most_workers(const struct ca_device *ca, bool own)
 	return READ_ONCE(ca->worker_count) - (own && !READ_ONCE(ca->pinned));
 }
 
+/* Whether the submitter of a read has converted as much of it as it may. */
+static bool has_done_enough(const struct dm_crypt_io *base)
+{
+	return bio_data_dir(base->base_bio) == READ && base->own_bytes >= SUBMITTER_BYTES;
+}
+
 /* Whether a worker is at work with little to do; @enough: bytes that each has to do for a while. */
 static bool has_running_helper(const struct ca_device *ca, unsigned int enough)
 {
@@ -262,7 +268,7 @@ enum ca_place ca_place(struct dm_crypt_io *io, enum ca_caller caller, bool more)
 	const struct dm_crypt_io *base = ca_base(io);
 	struct ca_choice choice = describe(io, base, caller, more, true);
 
-	choice.spent = caller == CA_FROM_SUBMITTER && base->own_bytes >= SUBMITTER_BYTES;
+	choice.spent = caller == CA_FROM_SUBMITTER && has_done_enough(base);
 	return ca_choose(&choice);
 }
 
@@ -510,7 +516,8 @@ void ca_queue_fragment(struct dm_crypt_io *io)
 		queue_work(ca->io_wq, &io->work);
 		return;
 	}
-	own = in_task() && current == ca_base(io)->submitter;
+	/* Who has done enough leaves its CPU to a worker. */
+	own = in_task() && current == ca_base(io)->submitter && !has_done_enough(ca_base(io));
 	/* The worker is woken with the lock held: after that, all may be over and gone. */
 	spin_lock_irqsave(&ca->todo_lock, flags);
 	list_add_tail(&io->todo, io->bytes <= SMALL_BYTES ? &ca->small : &ca->large);
@@ -549,7 +556,7 @@ struct dm_crypt_io *ca_take_back(const struct dm_crypt_io *base, enum ca_caller 
 	struct dm_crypt_io *io;
 
 	if (!is_alone(base) || is_worker_only(base) ||
-	    (caller == CA_FROM_SUBMITTER && base->own_bytes >= SUBMITTER_BYTES))
+	    (caller == CA_FROM_SUBMITTER && has_done_enough(base)))
 		return NULL;
 	spin_lock_irq(&ca->todo_lock);
 	io = last_of(&ca->large, base) ?: last_of(&ca->small, base);
