@@ -97,7 +97,7 @@ static unsigned int most_workers(const struct ca_device *ca, bool own)
 	return READ_ONCE(ca->worker_count) - (own && !READ_ONCE(ca->pinned));
 }
 
-/* Whether the submitter of a read has converted as much of it as it may. */
+/* Whether the submitter of a read, if it is the cutter, has converted as much of it as it may. */
 static bool has_done_enough(const struct dm_crypt_io *base)
 {
 	return bio_data_dir(base->base_bio) == READ && base->own_bytes >= SUBMITTER_BYTES;
