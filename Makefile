@@ -14,7 +14,8 @@ help_text = \
 "make test       all tests; RELEASES=\"trixie\" and TESTS=\"...\" select some" \
 "make check      the sources only: warnings, sparse, coccinelle, checkpatch, shellcheck..." \
 "make debug-kernel                 build a kernel with KASAN, lockdep and so on, as one more release;" \
-"                                  KIND=kcsan: one that finds data races; KIND=coverage: for the next" \
+"                                  KIND=kcsan: one that finds data races; KIND=kasan: a faster one, with" \
+"                                  KASAN and kmemleak only; KIND=coverage: for the next" \
 "make coverage   which lines of the module run in the tests, on a kernel of its own" \
 "make stress     asynchronous crypto under errors and in little memory; DURATION=3600" \
 "make soak       everything at once, drawn by lot from a seed; DURATION=3600 SEED=n" \

@@ -81,7 +81,7 @@ use_root()
 # Whether a release is a kernel of our own: see scripts/debug-kernel.
 is_own_kernel()
 {
-	[[ $1 = @(debug|kcsan|coverage) ]]
+	[[ $1 = @(debug|kasan|kcsan|coverage) ]]
 }
 
 # The same as use_root for such a kernel.

@@ -107,6 +107,7 @@ BY_HAND = {
     "make demo": "it boots a guest for a minute and a half, and is a test "
         "itself: its exit status says whether all held",
     "make debug-kernel": "it builds a kernel for a quarter of an hour",
+    "make debug-kernel KIND=kasan": "likewise",
     "make debug-kernel KIND=kcsan": "likewise",
     "make debug-kernel KIND=coverage": "likewise",
     "make coverage": "it takes an hour, on a kernel that make test does not "
