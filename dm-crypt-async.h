@@ -669,8 +669,8 @@ enum ca_state {
  * @rest_sector: where @rest begins; owned by the cutter
  * @least_part: if its fragments become smaller towards its end, the least of them, in bytes; or 0
  * @sharers: and which part of the rest each has
- * @own_bytes: what the cutter converted itself, if a task; owned by the cutter. Of use where that is
- *	the submitter
+ * @own_bytes: what the cutter converted itself, if a task; owned by the cutter, and of use where
+ *	that is the submitter
  * @meta: the metadata of all units, NULL on a device without
  * @meta_pooled: that is a page of ca_device.metas
  * @started: the base io is in use as the first fragment; owned by the cutter
