@@ -669,7 +669,7 @@ enum ca_state {
  * @rest_sector: where @rest begins; owned by the cutter
  * @least_part: if its fragments become smaller towards its end, the least of them, in bytes; or 0
  * @sharers: and which part of the rest each has
- * @own_bytes: what the cutter converted itself, if a task; owned by the cutter, and of use where
+ * @own_bytes: what the cutter converted itself, if a task; written by the cutter, and of use where
  *	that is the submitter
  * @meta: the metadata of all units, NULL on a device without
  * @meta_pooled: that is a page of ca_device.metas

@@ -100,7 +100,8 @@ static unsigned int most_workers(const struct ca_device *ca, bool own)
 /* Whether the submitter of a read, if it is the cutter, has converted as much of it as it may. */
 static bool has_done_enough(const struct dm_crypt_io *base)
 {
-	return bio_data_dir(base->base_bio) == READ && base->own_bytes >= SUBMITTER_BYTES;
+	return bio_data_dir(base->base_bio) == READ &&
+	       READ_ONCE(base->own_bytes) >= SUBMITTER_BYTES;
 }
 
 /* Whether a worker is at work with little to do; @enough: bytes that each has to do for a while. */

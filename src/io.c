@@ -626,6 +626,12 @@ static struct dm_crypt_io *cut_write_fragment(struct dm_crypt_io *base, enum ca_
 	return io;
 }
 
+/* Another worker, which submitted the base bio, may look at it when it hands on a fragment. */
+static void add_own(struct dm_crypt_io *base, unsigned int bytes)
+{
+	WRITE_ONCE(base->own_bytes, base->own_bytes + bytes);
+}
+
 /* Converts a fragment, for the cutter. */
 static __always_inline void convert_own(struct dm_crypt_io *io, enum ca_caller caller)
 {
@@ -634,7 +640,7 @@ static __always_inline void convert_own(struct dm_crypt_io *io, enum ca_caller c
 		return;
 	}
 	ca_count(io->ca, caller == CA_FROM_WORKER ? CA_STAT_QUEUED : CA_STAT_INLINE);
-	ca_base(io)->own_bytes += io->bytes;
+	add_own(ca_base(io), io->bytes);
 	start_conversion(io, caller);
 }
 
@@ -669,7 +675,7 @@ static void help_out(struct dm_crypt_io *base, enum ca_caller caller)
 		if (io->state == CA_CUT) {
 			convert_own(io, caller);
 		} else {
-			base->own_bytes += io->bytes;
+			add_own(base, io->bytes);
 			ca_io_run(io, caller);
 		}
 	}
