@@ -10,7 +10,7 @@ from scratch import write_file
 
 TRACING = "/sys/kernel/tracing"
 EVENTS = f"{TRACING}/events/crypt_async"
-_EVENT = re.compile(r" *(\S+-\d+) +\[\d+\].*? [\d.]+: (.*)")
+_EVENT = re.compile(r" *(\S.*?-\d+) +\[\d+\].*? [\d.]+: (.*)")
 
 
 def mounted():
