@@ -95,9 +95,14 @@ static int make_queues(struct ca_device *ca)
 	err = ca_dispatch_init(ca);
 	if (err)
 		goto free_io;
+	err = ca_after_map_init(ca);
+	if (err)
+		goto exit_dispatch;
 	ca_watchdog_init(ca);
 	return 0;
 
+exit_dispatch:
+	ca_dispatch_exit(ca);
 free_io:
 	ca_io_exit(ca);
 free_stats:
@@ -187,6 +192,7 @@ static void destruct(struct dm_target *ti)
 {
 	struct ca_device *ca = ti->private;
 
+	ca_after_map_exit(ca);
 	ca_watchdog_exit(ca);
 	ca_dispatch_exit(ca);
 	ca_io_exit(ca);
@@ -294,6 +300,10 @@ static int map(struct dm_target *ti, struct bio *bio)
 	    bio->bi_iter.bi_size & (ca->unit_size - 1))
 		return DM_MAPIO_KILL;
 
+	if (unlikely(ca->after_map && op == REQ_OP_WRITE)) {
+		bio_set_dev(bio, ca->after_map->part0);
+		return DM_MAPIO_REMAPPED;
+	}
 	ca_io_map(ca, bio);
 	return DM_MAPIO_SUBMITTED;
 }

@@ -3,7 +3,8 @@
  * The structures that the parts of dm-crypt-async share, who may touch what and when, and the
  * functions that cross files, sectioned by the file that holds them. Calls go down only:
  *
- *	target calls io, meta, key, cipher and table
+ *	target calls after_map, io, meta, key, cipher and table
+ *	after_map calls io, later
  *	io calls crypt, meta, pages, watchdog and dispatch; ca_io_move() is everybody's
  *	crypt calls cipher, iv, watchdog and dispatch
  *	key and watchdog call the cipher's part
@@ -354,6 +355,7 @@ enum ca_option {
  * @meta_type: "aead" or "none", as the option was written
  * @authenticated: the option integrity asks for an authenticated cipher
  * @in_order: a zoned device: writes reach the device below in the order in which they came
+ * @after_map: a disk from which its writes come back when map has returned, or NULL
  * @most_sectors: the most that one base bio may have, since its metadata must lie in one page; 0
  *	for no such bound
  * @page_reserve: bounce pages that it holds always
@@ -435,6 +437,7 @@ struct ca_device {
 	bool authenticated;
 	unsigned int most_sectors;
 	bool in_order;
+	struct gendisk *after_map;
 	unsigned int page_reserve;
 	bool stays[2];
 	bool worker_only[2];
@@ -812,6 +815,11 @@ static inline void ca_io_move(struct dm_crypt_io *io, enum ca_state to)
 	trace_ca_move(io, io->state, to);
 	io->state = to;
 }
+
+/* --------------------------------------------------------------- after_map */
+
+int ca_after_map_init(struct ca_device *ca);
+void ca_after_map_exit(struct ca_device *ca);
 
 /* -------------------------------------------------------------------- meta */
 

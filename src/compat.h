@@ -115,6 +115,38 @@ static inline void ca_limit_atomic_writes(struct queue_limits *limits, unsigned 
 #define CA_TARGET_NOWAIT	0
 #endif
 
+/*
+ * Before 6.10 the device mapper emulates the appends to zones, and notes how far a zone is written
+ * when map has returned. If the write has ended by then, an append is told a wrong sector, and one
+ * that failed may end twice.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0) && defined(CONFIG_BLK_DEV_ZONED)
+#define CA_WRITES_AFTER_MAP	1
+
+/* A disk whose driver takes bios, and that is never added; NULL if there is no memory. */
+static inline struct gendisk *ca_alloc_disk(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+	struct gendisk *disk = blk_alloc_disk(NULL, NUMA_NO_NODE);
+
+	if (IS_ERR(disk))
+		return NULL;
+#else
+	struct gendisk *disk = blk_alloc_disk(NUMA_NO_NODE);
+
+	if (!disk)
+		return NULL;
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	/* add_disk() would do it. */
+	disk->part0->bd_has_submit_bio = true;
+#endif
+	return disk;
+}
+#else
+#define CA_WRITES_AFTER_MAP	0
+#endif
+
 /* A workqueue that is not unbound says so since 6.18. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
 #define CA_WQ_PERCPU	WQ_PERCPU

@@ -241,7 +241,11 @@ int cpulist_parse(const char *s, struct cpumask *mask);
 #define SECTOR_SHIFT		9
 #define SECTOR_SIZE		512
 
-struct gendisk;
+struct block_device;
+
+struct gendisk {
+	struct block_device *part0;
+};
 
 struct block_device {
 	struct gendisk *bd_disk;
