@@ -87,13 +87,18 @@ class Skip(Exception):
 
 # --- declaring and checking -----------------------------------------------
 
-def test(description, cases=(None,), shared=False):
-    """Declare a test point, or one for each of cases (passed as argument). In
-    a run of everything each shared one of a file is run by one of the
-    releases, as by share()."""
+def test(description, cases=(None,), parts=1):
+    """Declare a test point, or one for each of cases (passed as argument).
+
+    In a run of everything the three releases share out the points of a file
+    that have three parts: each runs on one of them. Of those with six, half
+    are run, each on one; with the next CA_TURN= others are.
+    """
+    assert parts in (1, 3, 6)
+
     def declare(function):
         for case in cases:
-            _tests.append((description, case, function, shared))
+            _tests.append((description, case, function, parts))
         return function
     return declare
 
@@ -185,8 +190,8 @@ def data(length):
 
 def share(values, *case, parts=3):
     """What this release has of a long product, in a mixture that case changes:
-    the three have all of it, or half of it if there are six parts, and other
-    parts with the next CA_TURN=. With CA_ALL=1 each has the whole."""
+    the three have all of it, half of it if there are six parts, a quarter if
+    there are twelve, and other parts with the next CA_TURN=. With CA_ALL=1 each has the whole."""
     values = list(values)
     if "CA_ALL" in os.environ:
         return values
@@ -436,13 +441,16 @@ def _selected():
     words = sys.argv[1:]
     chosen = list(_tests)
     if "CA_SHARED" in os.environ and RELEASE in RELEASES:
-        shared = [at for at, point in enumerate(_tests) if point[3]]
-        ours = share(shared, os.path.basename(sys.argv[0]))
-        others = set(shared) - set(ours)
+        others = set()
+        for parts in (3, 6):
+            shared = [at for at, point in enumerate(_tests)
+                      if point[3] == parts]
+            ours = share(shared, os.path.basename(sys.argv[0]), parts=parts)
+            others |= set(shared) - set(ours)
         chosen = [point for at, point in enumerate(_tests)
                   if at not in others]
         if others:
-            diag(f"{len(others)} points are run on other releases")
+            diag(f"{len(others)} points are left to other releases and runs")
     for description, case, function, _ in chosen:
         name = _describe(description, case)
         if not words or any(word in name for word in words):
