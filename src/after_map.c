@@ -9,6 +9,7 @@
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/limits.h>
+#include <linux/module.h>
 
 #if CA_WRITES_AFTER_MAP
 static void begin_write(struct bio *bio)

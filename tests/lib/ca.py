@@ -191,7 +191,8 @@ def data(length):
 def share(values, *case, parts=3):
     """What this release has of a long product, in a mixture that case changes:
     the three have all of it, half of it if there are six parts, a quarter if
-    there are twelve, and other parts with the next CA_TURN=. With CA_ALL=1 each has the whole."""
+    there are twelve, and other parts with the next CA_TURN=. With CA_ALL=1
+    each has the whole."""
     values = list(values)
     if "CA_ALL" in os.environ:
         return values
