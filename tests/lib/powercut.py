@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import struct
+import subprocess
 
 import ca
 
@@ -20,6 +21,11 @@ SECTORS = SIZE // ca.SECTOR
 LOG = 256 * ca.MIB
 MOST = 96 * ca.KIB
 WHERE = "/tmp/ca-power-cut"
+# Beside the files that are looked at: what makes and removes names, and writes,
+# cuts, allocates and syncs files all over.
+STRESS = ("stress-ng", "--quiet", "--iomix", "1", "--iomix-bytes", "2m",
+          "--rename", "1", "--dir", "1", "--dir-dirs", "64", "--fallocate", "1",
+          "--fallocate-bytes", "2m")
 # How to make one, smaller than xfs likes them.
 MKFS = {"ext4": ("mkfs.ext4", "-q", "-F", "-E", "nodiscard"),
         "xfs": ("mkfs.xfs", "-q", "-f", "-K", "--unsupported")}
@@ -100,6 +106,22 @@ def _fill(logger, files):
             os.unlink(f"{WHERE}/junk-{ca.rng.randrange(8)}")
 
 
+@contextlib.contextmanager
+def _stress():
+    """Others use the file system at the same time."""
+    where = f"{WHERE}/stress"
+    os.mkdir(where)
+    with subprocess.Popen([*STRESS, "--temp-path", where]) as process:
+        try:
+            ca.wait_until(lambda: sum(len(names) for *_, names in os.walk(where)) > 1,
+                          "the others have files")
+            yield
+            ca.equal(process.poll(), None, "the others are still at it")
+        finally:
+            process.terminate()
+        ca.equal(process.wait(60), 0, "what stress-ng ended with")
+
+
 def record(kind, key, log, files):
     """Have all writes of the work in the log, a device's path."""
     ca.modprobe("dm-log-writes")
@@ -110,7 +132,7 @@ def record(kind, key, log, files):
         with ca.Mapping(table(ca.TARGET, devno, key)) as mapping:
             ca.run(*MKFS[kind], mapping.path)
             logger.message("mark made")
-            with mounted(mapping.path, kind):
+            with mounted(mapping.path, kind), _stress():
                 _fill(logger, files)
     ca.run("blockdev", "--flushbufs", log)
     below.close()
