@@ -92,9 +92,10 @@ def test(description, cases=(None,), parts=1):
 
     In a run of everything the three releases share out the points of a file
     that have three parts: each runs on one of them. Of those with six, half
-    are run, each on one; with the next CA_TURN= others are.
+    are run, each on one, of those with twelve a quarter; with the next
+    CA_TURN= others are.
     """
-    assert parts in (1, 3, 6)
+    assert parts in (1, 3, 6, 12)
 
     def declare(function):
         for case in cases:
@@ -190,9 +191,9 @@ def data(length):
 
 def share(values, *case, parts=3):
     """What this release has of a long product, in a mixture that case changes:
-    the three have all of it, half of it if there are six parts, a quarter if
-    there are twelve, and other parts with the next CA_TURN=. With CA_ALL=1
-    each has the whole."""
+    the three have all of it, half of it if there are six parts, a quarter of
+    twelve, an eighth of 24, and other parts with the next CA_TURN=. With
+    CA_ALL=1 each has the whole."""
     values = list(values)
     if "CA_ALL" in os.environ:
         return values
@@ -443,7 +444,7 @@ def _selected():
     chosen = list(_tests)
     if "CA_SHARED" in os.environ and RELEASE in RELEASES:
         others = set()
-        for parts in (3, 6):
+        for parts in (3, 6, 12):
             shared = [at for at, point in enumerate(_tests)
                       if point[3] == parts]
             ours = share(shared, os.path.basename(sys.argv[0]), parts=parts)
