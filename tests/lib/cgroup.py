@@ -5,25 +5,17 @@
 import os
 
 import ca
-from scratch import register, forget, write_file
+from scratch import forget, register, registered, write_file
 
 _ROOT = "/tmp/ca-cgroups"
 
 
 class Cgroup:
-    """An empty group, for one of the kernel's controllers."""
+    """One of the groups."""
 
-    def __init__(self, name, controller):
-        os.makedirs(_ROOT, exist_ok=True)
-        if not os.path.ismount(_ROOT):
-            ca.run("mount", "-t", "cgroup2", "none", _ROOT)
-        with open(f"{_ROOT}/cgroup.controllers", encoding="ascii") as file:
-            if controller not in file.read().split():
-                ca.skip(f"this kernel has no control groups for {controller}")
-        write_file(f"{_ROOT}/cgroup.subtree_control", f"+{controller}")
+    def __init__(self, name):
         self._path = f"{_ROOT}/{name}"
         os.mkdir(self._path)
-        register(self)
 
     def set(self, name, value):
         """Write one of the group's files."""
@@ -35,12 +27,47 @@ class Cgroup:
             return file.read().strip()
 
     def enter(self):
-        """This process and its threads belong to the group until it is gone."""
+        """This process and its threads belong to it until it is gone."""
         self.set("cgroup.procs", os.getpid())
 
-    def close(self):
+    def remove(self):
         """Whoever is in it leaves it."""
         for process in self.get("cgroup.procs").split():
             write_file(f"{_ROOT}/cgroup.procs", process)
         os.rmdir(self._path)
+
+
+class Cgroups:
+    """The groups of a controller."""
+
+    def __init__(self, controller, *names):
+        os.makedirs(_ROOT, exist_ok=True)
+        ca.run("mount", "-t", "cgroup2", "none", _ROOT)
+        self._controller, self._groups = None, []
+        register(self)
+        with open(f"{_ROOT}/cgroup.controllers", encoding="ascii") as file:
+            if controller not in file.read().split():
+                ca.skip(f"this kernel has no control groups for {controller}")
+        write_file(f"{_ROOT}/cgroup.subtree_control", f"+{controller}")
+        self._controller = controller
+        for name in names:
+            self._groups.append(Cgroup(name))
+
+    def close(self):
+        """They all go."""
+        while self._groups:
+            self._groups[-1].remove()
+            self._groups.pop()
+        if self._controller:
+            write_file(f"{_ROOT}/cgroup.subtree_control",
+                       f"-{self._controller}")
+            self._controller = None
+        ca.run("umount", _ROOT)
         forget(self)
+
+    def __enter__(self):
+        return self._groups
+
+    def __exit__(self, *exc):
+        if registered(self):
+            self.close()

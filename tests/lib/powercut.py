@@ -9,6 +9,7 @@ sector and its data."""
 import contextlib
 import hashlib
 import os
+import signal
 import struct
 import subprocess
 
@@ -21,11 +22,11 @@ SECTORS = SIZE // ca.SECTOR
 LOG = 256 * ca.MIB
 MOST = 96 * ca.KIB
 WHERE = "/tmp/ca-power-cut"
-# Beside the files that are looked at: what makes and removes names, and writes,
-# cuts, allocates and syncs files all over.
+# Beside the files that are looked at: what makes and removes names, and
+# writes, cuts, allocates and syncs files all over.
 STRESS = ("stress-ng", "--quiet", "--iomix", "1", "--iomix-bytes", "2m",
-          "--rename", "1", "--dir", "1", "--dir-dirs", "64", "--fallocate", "1",
-          "--fallocate-bytes", "2m")
+          "--rename", "1", "--dir", "1", "--dir-dirs", "64",
+          "--fallocate", "1", "--fallocate-bytes", "2m")
 # How to make one, smaller than xfs likes them.
 MKFS = {"ext4": ("mkfs.ext4", "-q", "-F", "-E", "nodiscard"),
         "xfs": ("mkfs.xfs", "-q", "-f", "-K", "--unsupported")}
@@ -111,15 +112,25 @@ def _stress():
     """Others use the file system at the same time."""
     where = f"{WHERE}/stress"
     os.mkdir(where)
-    with subprocess.Popen([*STRESS, "--temp-path", where]) as process:
+
+    def begun():
+        found = list(os.walk(where))
+        return sum(len(names) for *_, names in found) and len(found) > 4
+
+    with subprocess.Popen([*STRESS, "--temp-path", where],
+                          start_new_session=True) as process:
         try:
-            ca.wait_until(lambda: sum(len(names) for *_, names in os.walk(where)) > 1,
-                          "the others have files")
+            ca.wait_until(lambda: begun() or process.poll() is not None,
+                          "the others begin")
             yield
             ca.equal(process.poll(), None, "the others are still at it")
         finally:
             process.terminate()
-        ca.equal(process.wait(60), 0, "what stress-ng ended with")
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+    ca.equal(process.returncode, 0, "what stress-ng ended with")
 
 
 def record(kind, key, log, files):
@@ -134,5 +145,8 @@ def record(kind, key, log, files):
             logger.message("mark made")
             with mounted(mapping.path, kind), _stress():
                 _fill(logger, files)
+            status = logger.info()
+            ca.check("logging_disabled" not in status,
+                     f"the log has room for everything: {status}")
     ca.run("blockdev", "--flushbufs", log)
     below.close()
