@@ -396,11 +396,11 @@ def _faults():
 def _is_no_memory(error):
     if isinstance(error, OSError):
         return error.errno == errno_names.ENOMEM
-    # As equal(), fails() and commands have it; not where ENOMEM was expected.
-    return isinstance(error, Failed) and any(
-        words in str(error)
-        for words in ("got 'ENOMEM'", "ENOMEM instead of",
-                      os.strerror(errno_names.ENOMEM)))
+    # As equal(), fails(), commands and the command's own code have it; not
+    # where ENOMEM was expected.
+    return any(words in str(error)
+               for words in ("got 'ENOMEM'", "ENOMEM instead of",
+                             os.strerror(errno_names.ENOMEM)))
 
 
 def _result(number, description, run):
