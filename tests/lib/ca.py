@@ -42,13 +42,13 @@ from blockio import Disk
 from dm import Mapping, list_versions
 from klog import KernelLog
 from reference import encrypt, decrypt, iv_numbers
-from scratch import (Loop, NullBlk, cleanup, modprobe, module_loaded,
-                     quiet_udev)
+from scratch import (Loop, NullBlk, cleanup, end_udev, modprobe,
+                     module_loaded)
 
 __all__ = ["Disk", "KernelLog", "Loop", "Mapping", "NullBlk", "check",
-           "decrypt", "diag", "encrypt", "equal", "fails", "iv_numbers",
-           "klog_mark", "klog_since", "list_versions", "main", "modprobe",
-           "module_loaded", "quiet_udev", "same", "skip", "test"]
+           "decrypt", "diag", "encrypt", "end_udev", "equal", "fails",
+           "iv_numbers", "klog_mark", "klog_since", "list_versions", "main",
+           "modprobe", "module_loaded", "same", "skip", "test"]
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -463,32 +463,33 @@ def _stop(_signal, _frame):
     raise KeyboardInterrupt
 
 
-def main(load=True, quiet=True):
-    """Run the file's test points, print TAP, exit 0 if none failed. Quiet is
-    udev for all but tests of its rules."""
+def main(load=True, udev=False):
+    """Run the file's test points, print TAP, exit 0 if none failed. udev is
+    for tests of its rules."""
     global klog, rng
     sys.dont_write_bytecode = True
     signal.signal(signal.SIGTERM, _stop)
     klog = KernelLog()
     diag(f"{TARGET} on {os.uname().release}, CA_SEED={seed}")
     failed = number = 0
-    with quiet_udev() if quiet else contextlib.nullcontext():
-        if load:
-            load_module()
-        try:
-            for name, case, function in _selected():
-                number += 1
-                rng = random.Random(f"{seed} {name}")
-                failed += not _result(
-                    number, name, lambda c=case, f=function: _run_one(c, f))
-        except KeyboardInterrupt:   # the next file is to find nothing of it
-            with contextlib.suppress(Exception):
-                _module_released()
-            raise
-        number += 1
-        failed += not _result(
-            number, "nothing is left behind, the kernel's log is clean",
-            lambda: _run_one(None, _module_released))
+    if not udev:
+        end_udev()
+    if load:
+        load_module()
+    try:
+        for name, case, function in _selected():
+            number += 1
+            rng = random.Random(f"{seed} {name}")
+            failed += not _result(
+                number, name, lambda c=case, f=function: _run_one(c, f))
+    except KeyboardInterrupt:   # the next file is to find nothing of it
+        with contextlib.suppress(Exception):
+            _module_released()
+        raise
+    number += 1
+    failed += not _result(
+        number, "nothing is left behind, the kernel's log is clean",
+        lambda: _run_one(None, _module_released))
     print(f"1..{number}", flush=True)
     sys.exit(1 if failed else 0)
 

@@ -19,11 +19,7 @@ _LOOP_CTL_GET_FREE = 0x4C82
 _LOOP_CONFIG = struct.Struct("=II 5Q 4I 64s 64s 32s 2Q 8Q")
 _LO_READ_ONLY = 1
 _NULLB = "/sys/kernel/config/nullb"
-
-_UDEV_RULES = "/run/udev/rules.d"
-_QUIET_RULES = ("55-dm.rules", "60-block.rules", "60-persistent-storage.rules",
-                "60-persistent-storage-dm.rules", "64-btrfs.rules",
-                "90-dm-notify.rules", "95-dm-notify.rules")
+_UDEV_CONTROL = "/run/udev/control"
 
 _open = []
 
@@ -98,23 +94,15 @@ def no_autoload(*algorithms):
             file.write(before)
 
 
-@contextlib.contextmanager
-def quiet_udev():
-    """Keep udev from probing each of our many devices: slow in a guest, and
-    a probe that holds a device open gets in the way of its removal."""
-    masked = []
-    if os.path.isdir("/run/udev"):
-        os.makedirs(_UDEV_RULES, exist_ok=True)
-        for name in _QUIET_RULES:
-            path = os.path.join(_UDEV_RULES, name)
-            if not os.path.lexists(path):
-                os.symlink("/dev/null", path)
-                masked.append(path)
-    try:
-        yield
-    finally:
-        for path in masked:
-            os.unlink(path)
+def end_udev():
+    """End udev, until the guest ends: our many devices are a fifth of what a
+    guest has to do for it, and a probe that holds one open gets in the way of
+    its removal. Whoever looks for its socket then makes nodes himself, as in
+    an initramfs. On a machine with systemd it is left alone."""
+    if (os.path.exists(_UDEV_CONTROL)
+            and not os.path.isdir("/run/systemd/system")):
+        subprocess.run(["udevadm", "control", "--exit"], check=True)
+        os.unlink(_UDEV_CONTROL)
 
 
 def _retry(function, patience=10):
@@ -258,6 +246,7 @@ class ScsiDebug(Device):
     """The disk of scsi_debug, with any of the module's parameters."""
 
     def __init__(self, **parameters):
+        modprobe("sd_mod")
         subprocess.run(["modprobe", "scsi_debug", "dev_size_mb=16",
                         *(f"{k}={v}" for k, v in parameters.items())],
                        check=True)

@@ -182,4 +182,4 @@ def enforced():
 
 
 if __name__ == "__main__":
-    ca.main(load=False, quiet=False)
+    ca.main(load=False, udev=True)
