@@ -98,7 +98,7 @@ class Mapping:
         _ioctl(dm.SUSPEND, self.name, flags=dm.SKIP_LOCKFS_FLAG)
 
     def remove(self, patience=10):
-        """Remove the device, waiting for udev to let go of it."""
+        """Remove the device, waiting for whoever else has it open."""
         end = time.monotonic() + patience
         while True:
             try:

@@ -94,12 +94,18 @@ def no_autoload(*algorithms):
             file.write(before)
 
 
+def has_udev():
+    """Is udev at work?"""
+    return os.path.exists(_UDEV_CONTROL)
+
+
 def end_udev():
-    """End udev, until the guest ends: our many devices are a fifth of what a
-    guest has to do for it, and a probe that holds one open gets in the way of
-    its removal. Whoever looks for its socket then makes nodes himself, as in
-    an initramfs. On a machine with systemd it is left alone."""
-    if (os.path.exists(_UDEV_CONTROL)
+    """End udev, until the guest ends: it takes a sixth of an emulated
+    processor's time for our many devices, and a probe that holds one open gets
+    in the way of its removal. libdevmapper, which looks for its socket, then
+    makes nodes itself, as in an initramfs. Only in a guest of scripts/vm
+    without systemd."""
+    if (has_udev() and os.path.exists("/vm/command")
             and not os.path.isdir("/run/systemd/system")):
         subprocess.run(["udevadm", "control", "--exit"], check=True)
         os.unlink(_UDEV_CONTROL)
