@@ -20,6 +20,10 @@ Phase = collections.namedtuple("Phase", "may must lies")
 CALM = Phase("", "", False)
 
 _FLAKEY = "{dev} 0 0 3600 "     # never up
+# The byte that it changes in each bio, counted from 0, and its new value.
+FLAKEY_AT, FLAKEY_VALUE = 32, 165
+_CORRUPT = (_FLAKEY + f"5 corrupt_bio_byte {FLAKEY_AT + 1} %s "
+            f"{FLAKEY_VALUE} 0")
 # What a layer can be: its target, the target's arguments, what then fails.
 KINDS = {
     "linear": ("linear", "{dev} 0", ""),
@@ -28,10 +32,8 @@ KINDS = {
     "error_reads": ("flakey", _FLAKEY + "1 error_reads", READ),
     "error_writes": ("flakey", _FLAKEY + "1 error_writes", WRITE),
     "drop_writes": ("flakey", _FLAKEY + "1 drop_writes", ""),
-    "corrupt writes":
-        ("flakey", _FLAKEY + "5 corrupt_bio_byte 33 w 165 0", ""),
-    "corrupt reads":
-        ("flakey", _FLAKEY + "5 corrupt_bio_byte 33 r 165 0", ""),
+    "corrupt writes": ("flakey", _CORRUPT % "w", ""),
+    "corrupt reads": ("flakey", _CORRUPT % "r", ""),
     "slow": ("delay", "{dev} 0 60", ""),
 }
 LIES = ("drop_writes", "corrupt writes", "corrupt reads")
