@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The command crypt-async, as a user runs it."""
 
+import importlib
 import os
-import subprocess
+import runpy
+import signal
+import sys
+import tempfile
+import traceback
 
 import ca
 
@@ -10,16 +15,49 @@ COMMAND = os.path.join(os.path.dirname(__file__), "..", "..", "scripts",
                        "crypt-async")
 
 
-def crypt_async(*words, code=0, given=None, **variables):
-    """Run it, without waiting for udev's rules, with these variables; what it
-    printed. It ends with this code, or with one of these."""
-    done = subprocess.run([COMMAND, *map(str, words)], text=True, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          input=given,
-                          env={**os.environ, **variables,
-                               "DM_DISABLE_UDEV": "1"})
+def _become_command(words, files):
+    """Do in this process, a fork, what executing the command would do."""
+    code = 1
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, file in enumerate(files):
+            os.dup2(file.fileno(), number)
+        os.environ["DM_DISABLE_UDEV"] = "1"
+        sys.argv = [COMMAND, *words]
+        runpy.run_path(COMMAND, run_name="__main__")
+    except SystemExit as end:
+        code = end.code or 0
+    except BaseException:   # pylint: disable=broad-exception-caught
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def crypt_async(*words, code=0, given=None):
+    """Run it, without waiting for udev's rules; what it printed. It ends with
+    this code, or with one of these. An emulated processor takes a second to
+    load Python's libraries and the command's modules, so it is forked off
+    from here, where they are loaded once (for the path to them see dm.py);
+    COMMAND is for who wants a new process."""
+    words = [str(word) for word in words]
+    importlib.import_module("crypt_async.main")
+    with tempfile.TemporaryFile("w+") as said, \
+            tempfile.TemporaryFile("w+") as fed:
+        fed.write(given or "")
+        fed.seek(0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if not pid:
+            _become_command(words, (fed, said, said))
+        _, status = os.waitpid(pid, 0)
+        ended = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        text = said.read()
     wanted = code if isinstance(code, tuple) else (code,)
-    ca.check(done.returncode in wanted,
-             f"exit status {done.returncode} instead of {wanted}: crypt-async "
-             f"{' '.join(map(str, words))}: {done.stdout}")
-    return done.stdout
+    ca.check(ended in wanted,
+             f"exit status {ended} instead of {wanted}: crypt-async "
+             f"{' '.join(words)}: {text}")
+    return text
