@@ -4,6 +4,8 @@
 import os
 import re
 
+import leaks
+
 _ALARMS = re.compile(
     r"\bBUG\b|WARNING:|Oops|general protection fault|Kernel panic"
     r"|Call Trace|lockup|hung task|blocked for more than|rcu.*stall"
@@ -17,6 +19,8 @@ _ALARMS = re.compile(
 # is that of the scheduler, which reads a task's flags, with memalloc_noio_save().
 _OTHERS = re.compile(r"BUG: KCSAN: (?!.*\[dm_crypt_async\])"
                      r"|BUG: KCSAN: data-race in _*to_kthread / ")
+
+_SUSPECTED = re.compile(r"kmemleak: \d+ new suspected memory leaks")
 
 
 class KernelLog:
@@ -51,6 +55,9 @@ class KernelLog:
         return self._lines[mark:]
 
     def alarms(self, mark=0):
-        """Those of them that no test may cause."""
-        return [line for line in self.since(mark)
-                if _ALARMS.search(line) and not _OTHERS.search(line)]
+        """Those of them that no test may cause. What kmemleak in its scan each
+        ten minutes took for lost may only have moved while it looked."""
+        lines = [line for line in self.since(mark)
+                 if _ALARMS.search(line) and not _OTHERS.search(line)]
+        known = [line for line in lines if not _SUSPECTED.search(line)]
+        return known + (leaks.found().splitlines() if known != lines else [])
