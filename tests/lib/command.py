@@ -16,10 +16,13 @@ COMMAND = os.path.join(os.path.dirname(__file__), "..", "..", "scripts",
 
 
 def _become_command(words, files):
-    """Do in this process, a fork, what executing the command would do."""
+    """Do in this process, a fork, what executing the command would do. It has
+    what is open here, and what a test changed in crypt_async's modules."""
     code = 1
     try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in signal.SIGTERM, signal.SIGHUP:
+            signal.signal(number, signal.SIG_DFL)
         for number, file in enumerate(files):
             os.dup2(file.fileno(), number)
         os.environ["DM_DISABLE_UDEV"] = "1"
@@ -30,9 +33,11 @@ def _become_command(words, files):
     except BaseException:   # pylint: disable=broad-exception-caught
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code if isinstance(code, int) else 1)
 
 
 def crypt_async(*words, code=0, given=None):
@@ -42,6 +47,7 @@ def crypt_async(*words, code=0, given=None):
     from here, where they are loaded once (for the path to them see dm.py);
     COMMAND is for who wants a new process."""
     words = [str(word) for word in words]
+    # By this name, as crypt_async is this function's.
     importlib.import_module("crypt_async.main")
     with tempfile.TemporaryFile("w+") as said, \
             tempfile.TemporaryFile("w+") as fed:
@@ -52,7 +58,12 @@ def crypt_async(*words, code=0, given=None):
         pid = os.fork()
         if not pid:
             _become_command(words, (fed, said, said))
-        _, status = os.waitpid(pid, 0)
+        try:
+            _, status = os.waitpid(pid, 0)
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         ended = os.waitstatus_to_exitcode(status)
         said.seek(0)
         text = said.read()

@@ -20,7 +20,8 @@ Phase = collections.namedtuple("Phase", "may must lies")
 CALM = Phase("", "", False)
 
 _FLAKEY = "{dev} 0 0 3600 "     # never up
-# The byte that it changes in each bio, counted from 0, and its new value.
+# The byte that it changes in each bio, counted from 0, the first of a block of
+# the cipher, and its new value.
 FLAKEY_AT, FLAKEY_VALUE = 32, 165
 _CORRUPT = (_FLAKEY + f"5 corrupt_bio_byte {FLAKEY_AT + 1} %s "
             f"{FLAKEY_VALUE} 0")
