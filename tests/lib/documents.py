@@ -97,9 +97,9 @@ ELSEWHERE = {
     "modinfo -F signer dm_crypt_async":
         ("tests/packages/guest.py", '"modinfo", "-F", "signer"'),
     "sudo crypt-async enable-takeover":
-        ("tests/functional/65-enable-takeover", '("enable-takeover"'),
+        ("tests/functional/65-enable-takeover", 'COMMAND, "enable-takeover"'),
     "sudo crypt-async disable-takeover":
-        ("tests/functional/65-enable-takeover", '("disable-takeover"'),
+        ("tests/functional/65-enable-takeover", 'COMMAND, "disable-takeover"'),
     "sudo crypt-async doctor": ("tests/boot/encrypted-root", "doctor"),
 }
 
