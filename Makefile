@@ -21,10 +21,10 @@ help_text = \
 "make soak       everything at once, drawn by lot from a seed; DURATION=3600 SEED=n" \
 "make fuzz       made-up table lines, keys and messages in user space; DURATION=600" \
 "make bench      measure beside the kernel's own target, in ten minutes: build/bench/report.html" \
-"scripts/bench --full              the same for an hour, or in parts; --help has options" \
+"scripts/bench/bench --full        the same for an hour, or in parts; --help has options" \
 "make docs       draw the figures" \
 "make new-test NAME=80-example     start a test from a template" \
-"scripts/vm --help                 run any command in a virtual machine"
+"scripts/lab/vm --help             run any command in a virtual machine"
 
 all:
 	@test -e $(KDIR)/Makefile || { echo "no kernel headers in $(KDIR): install them, or say KDIR=..." >&2; exit 1; }
@@ -35,56 +35,56 @@ install: all
 	depmod -a $(INSTALL_MOD_PATH:%=-b %) "$$($(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease)"
 
 dkms:
-	@scripts/dkms
+	@scripts/packaging/dkms
 
 deb:
-	@scripts/setup
-	@scripts/deb
+	@scripts/lab/setup
+	@scripts/packaging/deb
 
 clean:
 	$(if $(wildcard $(KDIR)/Makefile),$(MAKE) -C $(KDIR) M=$(CURDIR) clean)
 	rm -rf build
 
 demo:
-	@scripts/setup
-	@scripts/demo
+	@scripts/lab/setup
+	@scripts/lab/demo
 
 test:
-	@scripts/setup
+	@scripts/lab/setup
 	@tests/run
 
 docs:
-	@scripts/setup
+	@scripts/lab/setup
 	@mkdir -p build/docs
-	@scripts/root run trixie -- dot -Tsvg -o build/docs/fragment.svg docs/fragment.dot
+	@scripts/lab/root run trixie -- dot -Tsvg -o build/docs/fragment.svg docs/fragment.dot
 	@echo build/docs/fragment.svg
 
 debug-kernel:
-	@scripts/setup
-	@scripts/debug-kernel $(KIND)
+	@scripts/lab/setup
+	@scripts/lab/debug-kernel $(KIND)
 
 coverage:
-	@scripts/setup
-	@scripts/coverage
+	@scripts/lab/setup
+	@scripts/lab/coverage
 
 stress:
-	@scripts/setup
-	@scripts/stress $(or $(DURATION),3600)
+	@scripts/lab/setup
+	@scripts/lab/stress $(or $(DURATION),3600)
 
 soak:
-	@scripts/setup
-	@SEED="$(SEED)" scripts/soak $(or $(DURATION),3600)
+	@scripts/lab/setup
+	@SEED="$(SEED)" scripts/lab/soak $(or $(DURATION),3600)
 
 fuzz:
-	@scripts/setup
-	@scripts/fuzz $(or $(DURATION),600)
+	@scripts/lab/setup
+	@scripts/lab/fuzz $(or $(DURATION),600)
 
 bench:
-	@scripts/setup
-	@scripts/bench
+	@scripts/lab/setup
+	@scripts/bench/bench
 
 check:
-	@scripts/setup
+	@scripts/lab/setup
 	@TESTS=tests/static/ tests/run
 
 new-test:

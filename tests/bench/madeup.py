@@ -10,7 +10,7 @@ import random
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path[:0] = [HERE + "/../../scripts"]
+sys.path[:0] = [HERE + "/../../scripts/command"]
 from crypt_async.measure import cells as c  # noqa: E402
 
 ROUNDS = 5

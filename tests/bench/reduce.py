@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """usage: python3 tests/bench/reduce.py
 
-Checks the cells and ratios of scripts/crypt_async/measure with made-up figures; TAP."""
+Checks the cells and ratios of scripts/command/crypt_async/measure with made-up
+figures; TAP."""
 
 import math
 import os
@@ -9,7 +10,7 @@ import sys
 import traceback
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path[:0] = [HERE + "/../../scripts"]
+sys.path[:0] = [HERE + "/../../scripts/command"]
 from crypt_async.measure import cells as c  # noqa: E402
 from crypt_async.measure import reduce as r  # noqa: E402
 

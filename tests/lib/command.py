@@ -12,7 +12,7 @@ import traceback
 import ca
 
 COMMAND = os.path.join(os.path.dirname(__file__), "..", "..", "scripts",
-                       "crypt-async")
+                       "command", "crypt-async")
 
 
 def _become_command(words, files):

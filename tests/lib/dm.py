@@ -11,7 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..",
-                                "scripts"))
+                                "scripts", "command"))
 import scratch  # noqa: E402
 from crypt_async import ioctl as dm  # noqa: E402
 

@@ -16,9 +16,9 @@ GUEST = {
     "key=$(openssl rand -hex 64)",
     'sudo dmsetup create secret --table "0 $(blockdev --getsz "$dev") '
     'crypt-async aes-xts-plain64 $key 0 $dev 0"',
-    "sudo scripts/crypt-async adopt NAME",
-    "sudo scripts/crypt-async top NAME",
-    "sudo scripts/crypt-async release NAME",
+    "sudo scripts/command/crypt-async adopt NAME",
+    "sudo scripts/command/crypt-async top NAME",
+    "sudo scripts/command/crypt-async release NAME",
     "crypt-async status NAME",
     "crypt-async status --json",
     "crypt-async top NAME",
@@ -41,16 +41,18 @@ ELSEWHERE = {
         ("tests/run", "${RELEASES:-"),
     "make check": ("tests/run", "memory static power"),
     "make new-test NAME=80-example": ("tests/unit/documents", "tests/new"),
-    "make bench": ("tests/functional/95-bench", "scripts/guest-bench"),
-    "scripts/bench --full": ("tests/bench/report", "scripts/guest-bench"),
-    "scripts/bench --full --part 3/8 --out build/bench-3":
+    "make bench": ("tests/functional/95-bench", "scripts/bench/guest"),
+    "scripts/bench/bench --full":
+        ("tests/bench/report", "scripts/bench/guest"),
+    "scripts/bench/bench --full --part 3/8 --out build/bench-3":
         ("tests/bench/reduce.py", 'part='),
-    "scripts/bench --report build/bench-* --out build/all":
-        ("tests/bench/report", "scripts/bench-report"),
-    "scripts/bench --help": ("tests/unit/documents", "scripts/bench --help"),
-    "scripts/vm --release trixie -- tests/functional/80-example":
-        ("tests/run", "scripts/vm"),
-    "sudo scripts/crypt-async bench DEVICE":
+    "scripts/bench/bench --report build/bench-* --out build/all":
+        ("tests/bench/report", "scripts/bench/report"),
+    "scripts/bench/bench --help":
+        ("tests/unit/documents", "scripts/bench/bench --help"),
+    "scripts/lab/vm --release trixie -- tests/functional/80-example":
+        ("tests/run", "scripts/lab/vm"),
+    "sudo scripts/command/crypt-async bench DEVICE":
         ("tests/functional/88-bench", 'below.path, "--rounds"'),
     "crypt-async bench DEVICE":
         ("tests/functional/88-bench", 'below.path, "--rounds"'),
@@ -61,9 +63,12 @@ ELSEWHERE = {
     "trace-cmd record -e crypt_async sleep 5":
         ("tests/functional/89-trace", '"trace-cmd", "record"'),
     "trace-cmd report": ("tests/functional/89-trace", '"trace-cmd", "report"'),
-    "scripts/bpf/latency.bt": ("tests/functional/89-trace", '"latency"'),
-    "scripts/bpf/states.bt": ("tests/functional/89-trace", '"states"'),
-    "scripts/bpf/who.bt": ("tests/functional/89-trace", '"who"'),
+    "scripts/command/bpf/latency.bt":
+        ("tests/functional/89-trace", '"latency"'),
+    "scripts/command/bpf/states.bt":
+        ("tests/functional/89-trace", '"states"'),
+    "scripts/command/bpf/who.bt":
+        ("tests/functional/89-trace", '"who"'),
     "make test TESTS=73-under-load": ("tests/run", "${TESTS:-}"),
     "make test TESTS=74-power-cut": ("tests/run", "${TESTS:-}"),
     "make test TESTS=tests/power/": ("tests/run", "${TESTS:-}"),
@@ -75,23 +80,24 @@ ELSEWHERE = {
     "make test TESTS=tests/fuzz/": ("tests/run", "${TESTS:-}"),
     "make fuzz DURATION=3600": ("tests/fuzz/fuzz", "tests/fuzz/build"),
     "make test TESTS=51-hostile RELEASES=trixie": ("tests/run", "${TESTS:-}"),
-    "scripts/vm --release kasan --smp 1 --timeout 3600 -- env "
+    "scripts/lab/vm --release kasan --smp 1 --timeout 3600 -- env "
     "CA_INPUTS=10000 CA_SEED=1902 "
     "tests/functional/51-hostile-input":
         ("tests/functional/51-hostile-input", "CA_INPUTS"),
-    "make deb": ("tests/packages/install", "scripts/deb"),
+    "make deb": ("tests/packages/install", "scripts/packaging/deb"),
     "sudo apt install linux-headers-amd64 ./build/deb/*.deb":
         ("tests/lib/package", "dpkg --path-include"),
     "sudo apt install ./build/deb/*.deb":
         ("tests/lib/package", "dpkg --path-include"),
     "sudo apt purge crypt-async crypt-async-dkms":
         ("tests/lib/package", "dpkg --purge crypt-async crypt-async-dkms"),
-    "sudo apt install linux-headers-amd64 dkms": ("scripts/packages", "dkms"),
+    "sudo apt install linux-headers-amd64 dkms":
+        ("scripts/lab/packages", "dkms"),
     "sudo crypt-async adopt --all":
         ("tests/packages/guest.py", 'crypt_async("adopt", "--all"'),
     "sudo crypt-async release --all": ("tests/functional/85-command", "--all"),
     "sudo modprobe -r dm-crypt-async":
-        ("scripts/crypt_async/bench.py", '"modprobe", "-r", module'),
+        ("scripts/command/crypt_async/bench.py", '"modprobe", "-r", module'),
     "sudo dkms install dm-crypt-async/VERSION -k KERNEL":
         ("packaging/kernel-hook", "dkms install"),
     "modinfo -F signer dm_crypt_async":

@@ -103,7 +103,7 @@ def end_udev():
     """End udev, until the guest ends: it takes a sixth of an emulated
     processor's time for our many devices, and a probe that holds one open gets
     in the way of its removal. libdevmapper, which looks for its socket, then
-    makes nodes itself, as in an initramfs. Only in a guest of scripts/vm
+    makes nodes itself, as in an initramfs. Only in a guest of scripts/lab/vm
     without systemd."""
     if (has_udev() and os.path.exists("/vm/command")
             and not os.path.isdir("/run/systemd/system")):

@@ -8,7 +8,8 @@ import sys
 import tempfile
 
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
-sys.path.insert(0, f"{TOP}/scripts")
+COMMAND = f"{TOP}/scripts/command/crypt-async"
+sys.path.insert(0, f"{TOP}/scripts/command")
 from crypt_async import (bench, doctor, ioctl, keys, main,  # noqa: E402
                          report, tuning)
 from crypt_async.mapping import Line  # noqa: E402
@@ -39,9 +40,8 @@ def equal(got, want, what):
 
 def crypt_async(*words):
     """(exit status, output, errors)"""
-    done = subprocess.run([sys.executable, f"{TOP}/scripts/crypt-async",
-                           *words], text=True, capture_output=True,
-                          check=False)
+    done = subprocess.run([sys.executable, COMMAND, *words], text=True,
+                          capture_output=True, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -89,7 +89,7 @@ def manual():
 @point
 def completion():
     """bash completes commands, options and settings."""
-    script = f"{TOP}/scripts/completion/crypt-async"
+    script = f"{TOP}/scripts/command/completion/crypt-async"
 
     def offered(*words):
         text = (f". {script}; COMP_WORDS=({' '.join(words)} ''); "

@@ -7,7 +7,7 @@ import re
 import sys
 
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
-sys.path[:0] = [f"{TOP}/tests/lib", f"{TOP}/scripts"]
+sys.path[:0] = [f"{TOP}/tests/lib", f"{TOP}/scripts/command"]
 import documents  # noqa: E402
 
 _results = []

@@ -5,7 +5,7 @@
 # the directory for what is built once and kept outside the checkout.
 
 # shellcheck disable=SC2034 # for the script that sources this
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck disable=SC2034
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/dm-crypt-async
 me=${0##*/}
@@ -78,7 +78,7 @@ use_root()
 	flock -s 7
 }
 
-# Whether a release is a kernel of our own: see scripts/debug-kernel.
+# Whether a release is a kernel of our own: see scripts/lab/debug-kernel.
 is_own_kernel()
 {
 	[[ $1 = @(debug|kasan|kcsan|coverage) ]]
