@@ -9,9 +9,7 @@ import os
 import random
 import sys
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path[:0] = [HERE + "/../../scripts/command"]
-from crypt_async.measure import cells as c  # noqa: E402
+from crypt_async.measure import cells as c
 
 ROUNDS = 5
 COUNTED = {c.RAW: 4000, "dm-linear": 6000, "cipher": 7000, c.DEFAULT: 30000,

@@ -5,14 +5,11 @@ Checks the cells and ratios of scripts/command/crypt_async/measure with made-up
 figures; TAP."""
 
 import math
-import os
 import sys
 import traceback
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path[:0] = [HERE + "/../../scripts/command"]
-from crypt_async.measure import cells as c  # noqa: E402
-from crypt_async.measure import reduce as r  # noqa: E402
+from crypt_async.measure import cells as c
+from crypt_async.measure import reduce as r
 
 TESTS = []
 

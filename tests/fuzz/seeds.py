@@ -15,12 +15,11 @@ import random
 import re
 import sys
 
+import ca
+import lines
+import pair
+
 TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(TESTS, "lib"))
-import ca  # noqa: E402
-import lines  # noqa: E402
-import pair  # noqa: E402
 
 MESSAGES = ["latency on", "latency", "latency off", "tune reset",
             "tune fragment_kib=64", "tune inline_kib=0 page_limit=512",

@@ -11,9 +11,8 @@ import re
 import sys
 import threading
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-import ca  # noqa: E402
-import takeover  # noqa: E402
+import ca
+import takeover
 
 VERSION, SIGNER = sys.argv[1:]
 del sys.argv[1:]

@@ -2,17 +2,15 @@
 """The command crypt-async as far as it needs no device mapper."""
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
 
+from crypt_async import bench, doctor, ioctl, keys, main, report, tuning
+from crypt_async.mapping import Line
+
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
 COMMAND = f"{TOP}/scripts/command/crypt-async"
-sys.path.insert(0, f"{TOP}/scripts/command")
-from crypt_async import (bench, doctor, ioctl, keys, main,  # noqa: E402
-                         report, tuning)
-from crypt_async.mapping import Line  # noqa: E402
 
 BENCH = ("--ram", "--write", "--destroy-data", "--seconds", "--rounds",
          "--sector-size", "--report")

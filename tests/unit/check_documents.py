@@ -6,9 +6,9 @@ import os
 import re
 import sys
 
+import documents
+
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
-sys.path[:0] = [f"{TOP}/tests/lib", f"{TOP}/scripts/command"]
-import documents  # noqa: E402
 
 _results = []
 
@@ -51,7 +51,7 @@ def each_is_run():
                for command in documents.commands(documents.read(path))
                if command not in documents.ALL]
     assert not missing, "\n".join(
-        ["tests/lib/documents.py has no row for:", *missing])
+        ["tests/lib/userspace/documents.py has no row for:", *missing])
 
 
 @point

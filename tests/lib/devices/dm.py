@@ -7,13 +7,10 @@ import errno
 import itertools
 import os
 import struct
-import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..",
-                                "scripts", "command"))
-import scratch  # noqa: E402
-from crypt_async import ioctl as dm  # noqa: E402
+import scratch
+from crypt_async import ioctl as dm
 
 _numbers = itertools.count()
 _is_loaded = False

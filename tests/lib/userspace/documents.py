@@ -7,7 +7,7 @@ import glob
 import os
 import re
 
-TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
+TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "..")
 
 # By tests/functional/94-documents, as they stand there, in the documents'
 # order. Its shell knows NAME, $dev, sudo, and which crypt-async is meant.
@@ -86,11 +86,11 @@ ELSEWHERE = {
         ("tests/functional/51-hostile-input", "CA_INPUTS"),
     "make deb": ("tests/packages/install", "scripts/packaging/deb"),
     "sudo apt install linux-headers-amd64 ./build/deb/*.deb":
-        ("tests/lib/package", "dpkg --path-include"),
+        ("tests/tools/package", "dpkg --path-include"),
     "sudo apt install ./build/deb/*.deb":
-        ("tests/lib/package", "dpkg --path-include"),
+        ("tests/tools/package", "dpkg --path-include"),
     "sudo apt purge crypt-async crypt-async-dkms":
-        ("tests/lib/package", "dpkg --purge crypt-async crypt-async-dkms"),
+        ("tests/tools/package", "dpkg --purge crypt-async crypt-async-dkms"),
     "sudo apt install linux-headers-amd64 dkms":
         ("scripts/lab/packages", "dkms"),
     "sudo crypt-async adopt --all":

@@ -11,8 +11,8 @@ import traceback
 
 import ca
 
-COMMAND = os.path.join(os.path.dirname(__file__), "..", "..", "scripts",
-                       "command", "crypt-async")
+COMMAND = os.path.join(os.path.dirname(__file__), "..", "..", "..",
+                       "scripts", "command", "crypt-async")
 
 
 def _become_command(words, files):
