@@ -20,8 +20,8 @@ def _why_not(mapping, lines, target):
         return "is suspended: resume it first (cryptsetup luksResume, or " \
                "dmsetup resume)"
     others = [name for name in (m.name for m in all_mappings())
-              if name.startswith(f"{mapping.name}-hotzone")
-              or name.startswith(f"{mapping.name}-overlay")]
+              if name.startswith((f"{mapping.name}-hotzone",
+                                  f"{mapping.name}-overlay"))]
     if others:
         return "is being reencrypted: wait until that is over"
     if target == OURS and stands_in():

@@ -3,6 +3,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import select
@@ -33,7 +34,9 @@ def our_mappings():
 
 def is_synchronous(driver):
     """Does a crypto driver answer at once? None if nobody says."""
-    for entry in open("/proc/crypto", encoding="ascii").read().split("\n\n"):
+    with open("/proc/crypto", encoding="ascii") as file:
+        entries = file.read().split("\n\n")
+    for entry in entries:
         fields = dict((part.strip() for part in line.split(":", 1))
                       for line in entry.splitlines() if ":" in line)
         if fields.get("driver") == driver and "async" in fields:
@@ -148,11 +151,9 @@ class Histogram:
         wanted = share * sum(counts)
         if not wanted:
             return None
-        seen = 0
-        for bucket, count in enumerate(counts):
-            seen += count
-            if seen >= wanted:
-                break
+        bucket = next((number for number, seen
+                       in enumerate(itertools.accumulate(counts))
+                       if seen >= wanted), len(counts) - 1)
         return 1.024 * (1 << bucket)
 
 

@@ -16,8 +16,9 @@ MARK = "# Written by crypt-async enable-takeover"
 # modprobe. With -b what is blacklisted is not loaded, and that is no failure;
 # so only the parameter tells whether there is a target crypt.
 TEXT = MARK + f""", removed by disable-takeover.
-# Whoever asks for dm_crypt gets {MODULE}, as the target crypt. Where that is
-# missing, is blacklisted, does not load or is loaded beside dm_crypt: dm_crypt.
+# Whoever asks for dm_crypt gets {MODULE}, as the target crypt. Where that
+# is missing, is blacklisted, does not load or is loaded beside dm_crypt:
+# dm_crypt.
 install dm_crypt /sbin/modprobe -bq {MODULE} replace_dm_crypt=1 2>/dev/null; \\
 	{{ read -r has </sys/module/{MODULE}/parameters/replace_dm_crypt && \\
 	[ "$has" = Y ]; }} 2>/dev/null || \\

@@ -65,7 +65,8 @@ class Mapping:
 
     def load(self, table):
         """Load a table into the inactive slot."""
-        _ioctl(dm.LOAD, self.name, payload=dm.pack_table(table), count=len(table))
+        _ioctl(dm.LOAD, self.name, payload=dm.pack_table(table),
+               count=len(table))
 
     def clear(self):
         """Drop the inactive table."""

@@ -233,7 +233,8 @@ class Nbd(_Remote):
 
     def serve(self):
         """The device under a name, at port 10809."""
-        self._file = tempfile.NamedTemporaryFile("w", suffix=".conf")
+        self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115
+            "w", suffix=".conf")
         self._file.write("[generic]\nlistenaddr = 127.0.0.1\n"
                          f"[secret]\nexportname = {self.below.path}\n"
                          "flush = true\nfua = true\n")

@@ -80,8 +80,8 @@ def no_autoload(*algorithms):
     """Load what implements these algorithms, and keep the kernel from looking
     for modules meanwhile: each name that does not exist takes it long."""
     subprocess.run(["modprobe", "-qa", "dm-crypt", "dm-integrity", "loop",
-                    "null_blk", "crypto_null", *(f"crypto-{name}" for name in algorithms)],
-                   check=False)
+                    "null_blk", "crypto_null",
+                    *(f"crypto-{name}" for name in algorithms)], check=False)
     path = "/proc/sys/kernel/modprobe"
     with open(path, encoding="ascii") as file:
         before = file.read()

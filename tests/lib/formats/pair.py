@@ -15,7 +15,7 @@ REGION = 32 * ca.KIB
 # What ours refuses, with EINVAL, though the kernel's own may take it: what is
 # written there cannot be read back.
 DIFFERENT = [
-    # No IV generator is named, for a cipher with IVs: the IV is left to chance.
+    # No IV generator is named, for a cipher with IVs: chance has the IV.
     re.compile(r"capi:(?!ecb|.*\(cipher_null|essiv)\w+\([^-]*"),
     # lmk finds its IV after decryption, which in other modes than cbc fails.
     re.compile(r"\w+(:\d+)?-(xts|ctr|lrw)-lmk"),

@@ -54,10 +54,10 @@ def _set(**knobs):
 
 
 def inject(permille):
-    """From now on about so many of a thousand of the module's allocations fail:
-    every one in an interval of all allocations, if it is the module's. A table
-    takes hundreds, most of them pages of the reserve. Returns how many have
-    failed since the last call."""
+    """From now on about so many of a thousand of the module's allocations
+    fail: every one in an interval of all allocations, if it is the module's.
+    A table takes hundreds, most of them pages of the reserve. Returns how many
+    have failed since the last call."""
     if not available():
         return 0
     _set(probability=0)

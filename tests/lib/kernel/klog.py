@@ -16,7 +16,8 @@ _ALARMS = re.compile(
     r"|corruption|unreferenced object|memory leaks?|page allocation failure"
     r"|objects remaining|call missing", re.IGNORECASE)
 # Data races in which no function of the module takes part are others'; and so
-# is that of the scheduler, which reads a task's flags, with memalloc_noio_save().
+# is that of the scheduler, which reads a task's flags, with
+# memalloc_noio_save().
 _OTHERS = re.compile(r"BUG: KCSAN: (?!.*\[dm_crypt_async\])"
                      r"|BUG: KCSAN: data-race in _*to_kthread / ")
 

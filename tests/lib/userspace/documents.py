@@ -7,7 +7,8 @@ import glob
 import os
 import re
 
-TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "..")
+TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)),
+                   "..", "..", "..")
 
 # By tests/functional/94-documents, as they stand there, in the documents'
 # order. Its shell knows NAME, $dev, sudo, and which crypt-async is meant.

@@ -3,8 +3,8 @@
 in the order in which the device below got it, by the kernel's dm-log-writes.
 
 Its log is described in Documentation/admin-guide/device-mapper/log-writes.rst,
-and by the kernel's own tools for it: a superblock, then entries, each of them a
-sector and its data."""
+and by the kernel's own tools for it: a superblock, then entries, each of them
+a sector and its data."""
 
 import contextlib
 import hashlib
