@@ -12,7 +12,8 @@ help_text = \
 "make clean      remove what was built here" \
 "make demo       boot a virtual machine and show that it works" \
 "make test       all tests; RELEASES=\"trixie\" and TESTS=\"...\" select some" \
-"make check      the sources only: warnings, sparse, coccinelle, checkpatch, shellcheck..." \
+"make check      the sources only: warnings, sparse, coccinelle, checkpatch, shellcheck...;" \
+"                make check-c, check-sh, check-py and check-docs do one kind each" \
 "make debug-kernel                 build a kernel with KASAN, lockdep and so on, as one more release;" \
 "                                  KIND=kcsan: one that finds data races; KIND=kasan: a faster one, with" \
 "                                  KASAN and kmemleak only; KIND=coverage: for the next" \
@@ -87,10 +88,14 @@ check:
 	@scripts/lab/setup
 	@TESTS=tests/static/ tests/run
 
+check-c check-sh check-py check-docs:
+	@scripts/lab/setup
+	@TESTS=tests/static/$(@:check-%=%) tests/run
+
 new-test:
 	@tests/new "$(NAME)"
 
 help:
 	@printf '%s\n' $(help_text)
 
-.PHONY: all install dkms deb clean demo test bench check docs debug-kernel coverage stress soak fuzz new-test help
+.PHONY: all install dkms deb clean demo test bench check check-c check-sh check-py check-docs docs debug-kernel coverage stress soak fuzz new-test help
