@@ -59,6 +59,8 @@ docs:
 	@mkdir -p build/docs
 	@scripts/lab/root run trixie -- dot -Tsvg -o build/docs/fragment.svg docs/fragment.dot
 	@echo build/docs/fragment.svg
+	@scripts/lab/root run trixie -- python3 tests/static/structure.py --draw
+	@echo docs/structure.svg
 
 debug-kernel:
 	@scripts/lab/setup
