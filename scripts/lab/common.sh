@@ -48,6 +48,16 @@ all_files()
 	done
 }
 
+# The commit of the checkout; without git a hash of its files.
+commit()
+{
+	if [ -e "$top/.git" ]; then
+		git -C "$top" rev-parse HEAD
+	else
+		(cd "$top" && all_files | LC_ALL=C sort | xargs -d '\n' sha1sum | sha1sum | cut -c 1-40)
+	fi
+}
+
 # The version that the module has.
 own_version()
 {
