@@ -17,6 +17,7 @@ down every device that is left and looks at the kernel's log:
 A point passes when it checked something (`check`, `equal`, `same`, `fails`)
 and raised nothing. Everything random comes from one seed, printed at the
 start: CA_SEED=n repeats a run, with CA_TURN=n if there is a share() in it.
+tests/run sets both by the commit; by hand each run has another seed.
 CA_TARGET=crypt runs the file against the kernel's own target, which shows
 whether a failure is the module's or the test's. CA_FAULTS=n has n of 1000
 allocations of the module fail, on a kernel with fault injection: a table or
@@ -30,6 +31,7 @@ import ctypes
 import errno as errno_names
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -335,6 +337,18 @@ def own_version():
 
 # --- running --------------------------------------------------------------
 
+def how_to_repeat(*arguments):
+    """The command for the host that repeats this run, with the program's
+    arguments if others are given."""
+    settings = {name: value for name, value in os.environ.items()
+                if name.startswith("CA_")} | {"CA_SEED": seed}
+    smp = [] if os.cpu_count() == 2 else ["--smp", str(os.cpu_count())]
+    return "to repeat: " + shlex.join([
+        "scripts/lab/vm", "--release", RELEASE, *smp, "--", "env",
+        *(f"{name}={value}" for name, value in sorted(settings.items())),
+        sys.argv[0], *map(str, arguments or sys.argv[1:])])
+
+
 def _describe(description, case):
     if case is None:
         return description
@@ -418,8 +432,6 @@ def _result(number, description, run):
     except (Exception, KeyboardInterrupt) as error:
         print(f"not ok {number} - {description}", flush=True)
         diag(_reason(error))
-        turn = os.environ.get("CA_TURN", "0")
-        diag(f"to repeat: CA_SEED={seed} CA_TURN={turn} {sys.argv[0]}")
         if isinstance(error, KeyboardInterrupt):
             raise
         return False
@@ -493,6 +505,8 @@ def main(load=True, udev=False):
         number, "nothing is left behind, the kernel's log is clean",
         lambda: _run_one(None, _module_released))
     print(f"1..{number}", flush=True)
+    if failed and "CA_SEED" not in os.environ:      # so nobody else tells
+        diag(how_to_repeat())
     sys.exit(1 if failed else 0)
 
 
