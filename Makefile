@@ -11,7 +11,8 @@ help_text = \
 "make deb        make Debian packages of it and of the command, in build/deb" \
 "make clean      remove what was built here" \
 "make demo       boot a virtual machine and show that it works" \
-"make test       all tests; RELEASES=\"trixie\" and TESTS=\"...\" select some" \
+"make smoke      the tests that find most, in less than five minutes" \
+"make test       all tests, for less than an hour; RELEASES=\"trixie\" and TESTS=\"...\" select some" \
 "make check      the sources only: warnings, sparse, coccinelle, checkpatch, shellcheck...;" \
 "                make check-c, check-sh, check-py and check-docs do one kind each" \
 "make debug-kernel                 build a kernel with KASAN, lockdep and so on, as one more release;" \
@@ -49,6 +50,13 @@ clean:
 demo:
 	@scripts/lab/setup
 	@scripts/lab/demo
+
+# What is written and read back, table lines, errors, where work runs, and all that needs no guest and no time.
+smoke_tests = functional/10- functional/21- functional/40- functional/70- functional/93- tests/unit/ static/build
+
+smoke:
+	@scripts/lab/setup
+	@RELEASES=trixie TESTS="$(smoke_tests)" tests/run
 
 test:
 	@scripts/lab/setup
@@ -90,7 +98,11 @@ check:
 	@scripts/lab/setup
 	@TESTS=tests/static/ tests/run
 
-check-c check-sh check-py check-docs:
+check-c:
+	@scripts/lab/setup
+	@TESTS="tests/static/build tests/static/c" tests/run
+
+check-sh check-py check-docs:
 	@scripts/lab/setup
 	@TESTS=tests/static/$(@:check-%=%) tests/run
 
@@ -100,4 +112,4 @@ new-test:
 help:
 	@printf '%s\n' $(help_text)
 
-.PHONY: all install dkms deb clean demo test bench check check-c check-sh check-py check-docs docs debug-kernel coverage stress soak fuzz new-test help
+.PHONY: all install dkms deb clean demo smoke test bench check check-c check-sh check-py check-docs docs debug-kernel coverage stress soak fuzz new-test help

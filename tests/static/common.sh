@@ -48,6 +48,17 @@ have_spdx()
 	done
 }
 
+# A build's warnings are in its log; a failed build says itself why.
+clean_build()
+{
+	local name=$1 release=$2 log=build/$2/$1.log
+
+	shift
+	"$root" build -o "$name" "$@" >/dev/null 2>&1 || { cat "$log"; return 1; }
+	grep -E '(warning|error|WARNING|ERROR):' "$log" | sort -u
+	true
+}
+
 # Builds once what the checks need, and says so now: that is no finding.
 need_roots()
 {

@@ -35,7 +35,7 @@ GUEST = {
 
 # By other tests: the file, and what it has that does it.
 ELSEWHERE = {
-    "make": ("tests/static/c", 'build -o "$name" "$@"'),
+    "make": ("tests/static/common.sh", 'build -o "$name" "$@"'),
     "make test": (".ci/run", "make test"),
     "make test RELEASES=trixie TESTS=10-known": ("tests/run", "${TESTS:-}"),
     "make test RELEASES=trixie TESTS=80-example":
