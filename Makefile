@@ -13,6 +13,8 @@ help_text = \
 "make demo       boot a virtual machine and show that it works" \
 "make smoke      the tests that find most, in less than five minutes" \
 "make test       all tests, for less than an hour; RELEASES=\"trixie\" and TESTS=\"...\" select some" \
+"make release-test                 everything on everything, for days, before a new version: goes on where it" \
+"                                  was ended; PARTS=\"kcsan/ soak\" selects some, LIST=1 lists them" \
 "make check      the sources only: warnings, sparse, coccinelle, checkpatch, shellcheck...;" \
 "                make check-c, check-sh, check-py and check-docs do one kind each" \
 "make debug-kernel                 build a kernel with KASAN, lockdep and so on, as one more release;" \
@@ -61,6 +63,10 @@ smoke:
 test:
 	@scripts/lab/setup
 	@tests/run
+
+release-test:
+	@scripts/lab/setup
+	@PARTS="$(PARTS)" tests/release $(if $(LIST),--list)
 
 docs:
 	@scripts/lab/setup
@@ -112,4 +118,4 @@ new-test:
 help:
 	@printf '%s\n' $(help_text)
 
-.PHONY: all install dkms deb clean demo smoke test bench check check-c check-sh check-py check-docs docs debug-kernel coverage stress soak fuzz new-test help
+.PHONY: all install dkms deb clean demo smoke test release-test bench check check-c check-sh check-py check-docs docs debug-kernel coverage stress soak fuzz new-test help
