@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The commands in README.md and docs/*.md, and what runs each of them: all
-are in one of the tables here. A document that gets another command needs
-another row; tests/unit/documents says so."""
+"""The commands in README.md, CONTRIBUTING.md and docs/*.md, and what runs each
+of them: all are in one of the tables here. A document that gets another
+command needs another row; tests/unit/documents says so."""
 
 import glob
 import os
@@ -157,7 +157,8 @@ BY_HAND = {
 
 def files():
     """The documents."""
-    return [f"{TOP}/README.md", *sorted(glob.glob(f"{TOP}/docs/*.md"))]
+    return [f"{TOP}/README.md", f"{TOP}/CONTRIBUTING.md",
+            *sorted(glob.glob(f"{TOP}/docs/*.md"))]
 
 
 def blocks(text):
