@@ -6,18 +6,35 @@
  *
  *	<cipher> <key> <iv_offset> <device> <offset> [<number of options> <options>]
  *
- * This file is the device-mapper's view of it. What happens to a read or write begins in src/io.c.
+ * This file has the functions that the device mapper calls. A read or write goes on in src/map.c.
  */
 #include "dm-crypt-async.h"
 
 #include <linux/audit.h>
 #include <linux/blkdev.h>
 #include <linux/kernel.h>
-#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+
+#include "src/cipher.h"
+#include "src/dispatch.h"
+#include "src/fragment.h"
+#include "src/inflight.h"
+#include "src/key.h"
+#include "src/latency.h"
+#include "src/map.h"
+#include "src/meta.h"
+#include "src/pages.h"
+#include "src/softirq.h"
+#include "src/stats.h"
+#include "src/table.h"
+#include "src/tune.h"
+#include "src/watchdog.h"
+#include "src/workers.h"
+#include "src/zoned.h"
+#include "src/zoned_redirect.h"
 
 #define DM_MSG_PREFIX	CA_NAME
 
@@ -60,7 +77,7 @@ static const char *open_device(struct ca_device *ca, const char *path, const cha
 	*err = dm_get_device(ca->ti, path, dm_table_get_mode(ca->ti->table), &ca->dev);
 	if (*err)
 		return "device: cannot be opened";
-	ca->in_order = bdev_is_zoned(ca->dev->bdev);
+	ca->zoned.is_ordered = bdev_is_zoned(ca->dev->bdev);
 
 	*err = -EINVAL;
 	error = get_start(ca, offset) ?: check_device(ca->dev->bdev, err);
@@ -77,40 +94,75 @@ static void set_features(struct ca_device *ca)
 	ti->limit_swap_bios = true;
 	ti->accounts_remapped_io = true;
 	/* With an append, the sector and with it the IV would be known only afterwards. */
-	ti->emulate_zone_append = ca->in_order;
+	ti->emulate_zone_append = ca->zoned.is_ordered;
 	if (ca_has(ca, CA_OPT_ALLOW_DISCARDS))
 		ti->num_discard_bios = 1;
 }
 
-static int make_queues(struct ca_device *ca)
+static int init_percpu(struct ca_device *ca)
+{
+	ca->stats = alloc_percpu(struct ca_stats);
+	ca->inflight = ca_inflight_alloc();
+	ca->softirqs = ca_softirq_alloc();
+	return ca->stats && ca->inflight && ca->softirqs ? 0 : -ENOMEM;
+}
+
+static void exit_percpu(struct ca_device *ca)
+{
+	if (ca->softirqs)
+		ca_softirq_free(ca->softirqs);
+	free_percpu(ca->inflight);
+	free_percpu(ca->stats);
+}
+
+/* Everything that I/O needs, when the table line has been read. Return: 0 or a negative errno. */
+static int init_io(struct ca_device *ca)
 {
 	int err;
 
-	ca->stats = alloc_percpu(struct ca_stats);
-	if (!ca->stats)
-		return -ENOMEM;
-	err = ca_io_init(ca);
+	ca_dispatch_init(ca);
+	ca_zoned_init(&ca->zoned);
+	ca_watchdog_init(&ca->watchdog);
+	atomic_set(&ca->split.waiting, 0);
+	err = init_percpu(ca);
 	if (err)
-		goto free_stats;
-	err = ca_dispatch_init(ca);
+		goto exit_percpu;
+	err = ca_fragments_init(ca);
 	if (err)
-		goto free_io;
-	err = ca_after_map_init(ca);
+		goto exit_percpu;
+	err = ca_pages_init(&ca->pages, ca_device_name(ca));
 	if (err)
-		goto exit_dispatch;
-	ca_watchdog_init(ca);
+		goto exit_fragments;
+	err = ca_workers_init(ca);
+	if (err)
+		goto exit_pages;
+	err = ca_zoned_redirect_init(ca);
+	if (err)
+		goto exit_workers;
 	return 0;
 
-exit_dispatch:
-	ca_dispatch_exit(ca);
-free_io:
-	ca_io_exit(ca);
-free_stats:
-	free_percpu(ca->stats);
+exit_workers:
+	ca_workers_exit(&ca->workers);
+exit_pages:
+	ca_pages_exit(&ca->pages);
+exit_fragments:
+	ca_fragments_exit(&ca->fragments);
+exit_percpu:
+	exit_percpu(ca);
 	return err;
 }
 
-static int construct(struct dm_target *ti, unsigned int argc, char **argv)
+static void exit_io(struct ca_device *ca)
+{
+	ca_zoned_redirect_exit(ca);
+	ca_watchdog_exit(&ca->watchdog);
+	ca_workers_exit(&ca->workers);
+	ca_pages_exit(&ca->pages);
+	ca_fragments_exit(&ca->fragments);
+	exit_percpu(ca);
+}
+
+static int make_device(struct dm_target *ti, unsigned int argc, char **argv)
 {
 	struct dm_arg_set options = { .argc = argc - 5, .argv = argv + 5 };
 	struct ca_device *ca;
@@ -127,7 +179,6 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 		return -ENOMEM;
 	}
 	ca->ti = ti;
-	mutex_init(&ca->key_lock);
 
 	err = -EINVAL;
 	error = ca_table_options(ca, &options);
@@ -151,7 +202,7 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 		goto put_device;
 
 	error = "out of memory";
-	err = make_queues(ca);
+	err = init_io(ca);
 	if (err)
 		goto exit_meta;
 	set_features(ca);
@@ -159,7 +210,7 @@ static int construct(struct dm_target *ti, unsigned int argc, char **argv)
 	return 0;
 
 exit_meta:
-	ca_meta_exit(ca);
+	ca_meta_exit(&ca->meta);
 put_device:
 	dm_put_device(ti, ca->dev);
 exit_cipher:
@@ -173,32 +224,28 @@ free_device:
 }
 
 /* A key among the words must not stay in the memory that the device mapper frees. */
-static void blank(unsigned int first, unsigned int argc, char **argv)
+static void blank_words(unsigned int first, unsigned int argc, char **argv)
 {
 	for (; first < argc; first++)
 		memset(argv[first], '0', strlen(argv[first]));
 }
 
-static int construct_audited(struct dm_target *ti, unsigned int argc, char **argv)
+static int ca_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
-	int err = construct(ti, argc, argv);
+	int err = make_device(ti, argc, argv);
 
-	blank(1, min(argc, 2U), argv);
+	blank_words(1, min(argc, 2U), argv);
 	dm_audit_log_ti(AUDIT_DM_CTRL, DM_MSG_PREFIX, "ctr", ti, !err);
 	return err;
 }
 
-static void destruct(struct dm_target *ti)
+static void ca_dtr(struct dm_target *ti)
 {
 	struct ca_device *ca = ti->private;
 
-	ca_after_map_exit(ca);
-	ca_watchdog_exit(ca);
-	ca_dispatch_exit(ca);
-	ca_io_exit(ca);
-	ca_latency_exit(ca);
-	free_percpu(ca->stats);
-	ca_meta_exit(ca);
+	exit_io(ca);
+	ca_latency_exit(&ca->latency);
+	ca_meta_exit(&ca->meta);
 	dm_put_device(ti, ca->dev);
 	ca_cipher_exit(&ca->cipher);
 	ca_key_exit(&ca->cipher.key);
@@ -212,23 +259,23 @@ static void postsuspend(struct dm_target *ti)
 {
 	struct ca_device *ca = ti->private;
 
-	mutex_lock(&ca->key_lock);
-	ca->suspended = true;
-	mutex_unlock(&ca->key_lock);
+	mutex_lock(&ca->cipher.key.lock);
+	ca->cipher.key.is_suspended = true;
+	mutex_unlock(&ca->cipher.key.lock);
 }
 
 /* From here on I/O may come at any time, so no message may change the key. */
 static int preresume(struct dm_target *ti)
 {
 	struct ca_device *ca = ti->private;
-	bool valid;
+	bool is_valid;
 
-	mutex_lock(&ca->key_lock);
-	valid = ca->cipher.key.valid;
-	if (valid)
-		ca->suspended = false;
-	mutex_unlock(&ca->key_lock);
-	if (valid)
+	mutex_lock(&ca->cipher.key.lock);
+	is_valid = ca->cipher.key.is_valid;
+	if (is_valid)
+		ca->cipher.key.is_suspended = false;
+	mutex_unlock(&ca->cipher.key.lock);
+	if (is_valid)
 		return 0;
 	DMERR("%s: has no key, and is not resumed without one: send it 'key set'",
 	      dm_table_device_name(ti->table));
@@ -236,12 +283,12 @@ static int preresume(struct dm_target *ti)
 }
 
 /* key set <key>, key wipe. */
-static int obey_key(struct ca_device *ca, unsigned int argc, char **argv)
+static int message_key(struct ca_device *ca, unsigned int argc, char **argv)
 {
-	if (ca->suspended)
+	if (ca->cipher.key.is_suspended)
 		return ca_key_message(&ca->cipher, argc, argv);
 	DMWARN("%s: its key changes only while it is suspended",
-	       dm_table_device_name(ca->ti->table));
+	       ca_device_name(ca));
 	return -EINVAL;
 }
 
@@ -249,39 +296,42 @@ static int obey_key(struct ca_device *ca, unsigned int argc, char **argv)
  * Only the resume that comes after a message may let I/O on, so no allocation may wait for I/O that
  * may be this device's.
  */
-static int obey(struct dm_target *ti, unsigned int argc, char **argv, char *result,
-		unsigned int maxlen)
+static int ca_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,
+		      unsigned int maxlen)
 {
 	unsigned int noio = memalloc_noio_save();
 	struct ca_device *ca = ti->private;
 	int err = -EINVAL;
 
-	mutex_lock(&ca->key_lock);
+	mutex_lock(&ca->cipher.key.lock);
 	if (argc > 1 && !strcasecmp(argv[0], "key"))
-		err = obey_key(ca, argc, argv);
+		err = message_key(ca, argc, argv);
 	else if (argc > 1 && !strcasecmp(argv[0], "tune"))
 		err = ca_tune_message(ca, argc - 1, argv + 1);
 	else if (argc && !strcasecmp(argv[0], "latency"))
-		err = ca_latency_message(ca, argc - 1, argv + 1, result, maxlen);
+		err = ca_latency_message(&ca->latency, argc - 1, argv + 1, result, maxlen);
 	else
-		DMWARN("a message that is not known: key, tune and latency are");
-	mutex_unlock(&ca->key_lock);
+		DMWARN("unknown message: key, tune and latency are known");
+	mutex_unlock(&ca->cipher.key.lock);
 	memalloc_noio_restore(noio);
-	blank(2, argc, argv);
+	blank_words(2, argc, argv);
 	return err;
 }
 
 /* --------------------------------------------------------------------------------- I/O */
 
-/* Whether a bio has nothing to convert: flushes, discards, and what is done to whole zones. */
+/* Whether a bio has nothing to convert: flushes, discards, and operations on whole zones. */
 static bool carries_no_data(const struct bio *bio)
 {
 	return bio_op(bio) == REQ_OP_DISCARD || op_is_zone_mgmt(bio_op(bio)) ||
 	       (bio->bi_opf & REQ_PREFLUSH && !bio_sectors(bio));
 }
 
+/* A broken device changes nothing on the disk; a flush still passes, for writes made before. */
 static int pass_through(struct ca_device *ca, struct bio *bio)
 {
+	if (bio_op(bio) != REQ_OP_WRITE && ca_watchdog_is_broken(&ca->watchdog))
+		return DM_MAPIO_KILL;
 	bio_set_dev(bio, ca->dev->bdev);
 	if (bio_sectors(bio) || op_is_zone_mgmt(bio_op(bio)))
 		bio->bi_iter.bi_sector = ca->start +
@@ -300,11 +350,13 @@ static int map(struct dm_target *ti, struct bio *bio)
 	    bio->bi_iter.bi_size & (ca->unit_size - 1))
 		return DM_MAPIO_KILL;
 
-	if (unlikely(ca->after_map && op == REQ_OP_WRITE)) {
-		bio_set_dev(bio, ca->after_map->part0);
+	if (op == REQ_OP_WRITE && ca_watchdog_is_broken(&ca->watchdog))
+		return DM_MAPIO_KILL;
+	if (unlikely(ca->zoned_redirect && op == REQ_OP_WRITE)) {
+		bio_set_dev(bio, ca->zoned_redirect->part0);
 		return DM_MAPIO_REMAPPED;
 	}
-	ca_io_map(ca, bio);
+	ca_map(ca, bio);
 	return DM_MAPIO_SUBMITTED;
 }
 
@@ -336,7 +388,7 @@ static int iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, 
 }
 
 #ifdef CONFIG_BLK_DEV_ZONED
-static int report_zones_below(struct dm_target *ti, struct dm_report_zones_args *args,
+static int report_lower_zones(struct dm_target *ti, struct dm_report_zones_args *args,
 			      unsigned int nr_zones)
 {
 	const struct ca_device *ca = ti->private;
@@ -346,7 +398,7 @@ static int report_zones_below(struct dm_target *ti, struct dm_report_zones_args 
 			       args, nr_zones);
 }
 #else
-#define report_zones_below NULL
+#define report_lower_zones NULL
 #endif
 
 /* A unit is the smallest thing that can be written, and its memory should come in one piece. */
@@ -359,7 +411,7 @@ static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 	limits->io_min = max(limits->io_min, ca->unit_size);
 	limits->dma_alignment = limits->logical_block_size - 1;
 	/* The page for metadata, or the limit of bounce pages, may not do for more. */
-	ca_limit_atomic_writes(limits, ca->meta_size ? 0 : ca_pages_most(ca));
+	ca_limit_atomic_writes(limits, ca->meta.size ? 0 : ca_pages_max_atomic_bytes(&ca->pages));
 }
 
 /* ------------------------------------------------------------------------------ module */
@@ -369,20 +421,20 @@ static struct target_type crypt_async_target = {
 	.version	 = { CA_VERSION_MAJOR, CA_VERSION_MINOR, CA_VERSION_PATCH },
 	.module		 = THIS_MODULE,
 	.features	 = CA_TARGET_NOWAIT | DM_TARGET_ZONED_HM | DM_TARGET_ATOMIC_WRITES,
-	.report_zones	 = report_zones_below,
-	.ctr		 = construct_audited,
-	.dtr		 = destruct,
+	.report_zones	 = report_lower_zones,
+	.ctr		 = ca_ctr,
+	.dtr		 = ca_dtr,
 	.map		 = map,
 	.status		 = status,
 	.postsuspend	 = postsuspend,
 	.preresume	 = preresume,
-	.message	 = obey,
+	.message	 = ca_message,
 	.iterate_devices = iterate_devices,
 	.io_hints	 = io_hints,
 };
 
-/* What this module stands in for says which version, so that cryptsetup finds all that it has. */
-#define OWN_VERSION	{ 1, 29, 0 }
+/* The version of dm-crypt that this module stands in for: cryptsetup looks for features by it. */
+#define DM_CRYPT_VERSION	{ 1, 29, 0 }
 
 static struct target_type stand_in_target;
 
@@ -392,11 +444,11 @@ MODULE_PARM_DESC(replace_dm_crypt, "Also be the target \"crypt\", in place of th
 
 static int register_stand_in(void)
 {
-	static const unsigned int version[] = OWN_VERSION;
+	static const unsigned int version[] = DM_CRYPT_VERSION;
 	int err;
 
 	stand_in_target = crypt_async_target;
-	stand_in_target.name = CA_OWN_NAME;
+	stand_in_target.name = CA_DM_CRYPT_NAME;
 	memcpy(stand_in_target.version, version, sizeof(version));
 	err = dm_register_target(&stand_in_target);
 	if (err == -EEXIST || err == -EBUSY)	/* the latter since Linux 7 */
@@ -408,11 +460,7 @@ static int __init crypt_async_init(void)
 {
 	int err;
 
-#ifdef CA_SHARED_CONTEXT
-	add_taint(TAINT_USER, LOCKDEP_STILL_OK);
-	DMWARN("built with SHARED_CONTEXT: this module corrupts data, for a test");
-#endif
-	/* What may fail comes first: a target that is registered can be used at once. */
+	/* A target can be used as soon as it is registered, so crypt-async comes last. */
 	if (replace_dm_crypt) {
 		err = register_stand_in();
 		if (err)

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The transforms: reading the cipher argument, allocating, setting keys, and the layout of
- * requests.
- */
-#include "dm-crypt-async.h"
+/* The transforms: reading the cipher argument, allocating, setting keys, and sizes. */
+#include "cipher.h"
 
 #include <linux/err.h>
 #include <linux/kernel.h>
@@ -15,6 +12,12 @@
 #include <crypto/authenc.h>
 #include <crypto/hash.h>
 
+#include "../dm-crypt-async.h"
+#include "iv.h"
+#include "key.h"
+#include "request.h"
+#include "table.h"
+
 /* The cipher argument, taken apart; the strings point into a copy of it, but for @algorithm. */
 struct spec {
 	char *algorithm;	/* as the Crypto API knows it; allocated */
@@ -24,7 +27,8 @@ struct spec {
 	unsigned int keys;
 };
 
-static char *cut_at(char *s, char c)
+/* Ends @s at the first @c. Return: the rest behind it, NULL if there is none. */
+static char *split_at(char *s, char c)
 {
 	char *at = s ? strchr(s, c) : NULL;
 
@@ -67,18 +71,18 @@ static const char *parse_dashed(char *s, struct spec *spec)
 
 	if (strchr(s, '('))
 		return "cipher: an algorithm with parentheses needs the prefix capi:";
-	mode = cut_at(s, '-');
-	keys = cut_at(s, ':');
+	mode = split_at(s, '-');
+	keys = split_at(s, ':');
 	if (keys && (!ca_is_number(keys) || kstrtouint(keys, 10, &spec->keys) ||
 		     !is_power_of_2(spec->keys) || spec->keys > CA_MAX_KEYS))
 		return "cipher: the number of keys is not a power of two up to 65536";
 
-	spec->iv_mode = cut_at(mode, '-');
+	spec->iv_mode = split_at(mode, '-');
 	if (!mode || (!strcmp(mode, "plain") && !spec->iv_mode)) {
 		mode = "cbc";
 		spec->iv_mode = "plain";
 	} else {
-		spec->iv_opts = cut_at(spec->iv_mode, ':');
+		spec->iv_opts = split_at(spec->iv_mode, ':');
 	}
 	if (strcmp(mode, "ecb") && !spec->iv_mode)
 		return "cipher: needs an IV generator, such as plain64";
@@ -201,8 +205,8 @@ static void find_sizes(struct ca_cipher *cipher)
 		cipher->iv_size = max_t(unsigned int, cipher->iv_size, sizeof(u64));
 }
 
-/* The one place that decides how a request lies in memory; ca_request_iv() and siblings follow. */
-static void lay_out_request(struct ca_cipher *cipher)
+/* The size of a request, large enough for each of the transforms. */
+static void set_request_size(struct ca_cipher *cipher)
 {
 	unsigned int context = 0;
 	unsigned int i;
@@ -217,9 +221,7 @@ static void lay_out_request(struct ca_cipher *cipher)
 		context = max_t(unsigned int, context, sizeof(struct skcipher_request) +
 				crypto_skcipher_reqsize(cipher->tfms[i]));
 	}
-	cipher->request_size = sizeof(struct ca_request) + cipher->iv_align + cipher->iv_size +
-			       ca_aad_size(cipher) + cipher->iv_ops->scratch +
-			       CRYPTO_MINALIGN - 1 + context;
+	cipher->request_size = ca_request_bytes(cipher, context);
 }
 
 /* What the names in @spec stand for. Undone by free_tfms(). */
@@ -229,10 +231,10 @@ static const char *make_cipher(struct ca_device *ca, const struct spec *spec, in
 	const char *error;
 
 	cipher->tfm_count = spec->keys;
-	*err = ca->authenticated ? find_mac_size(ca, spec->algorithm) : 0;
+	*err = cipher->is_authenticated ? find_mac_size(ca, spec->algorithm) : 0;
 	if (*err)
 		return "cipher: this kernel's Crypto API has no such hash";
-	*err = alloc_tfms(cipher, spec->wrapped ?: spec->algorithm, ca->authenticated);
+	*err = alloc_tfms(cipher, spec->wrapped ?: spec->algorithm, cipher->is_authenticated);
 	if (*err)
 		return "cipher: this kernel's Crypto API has no such algorithm";
 	cipher->key.parts = cipher->tfm_count;
@@ -241,9 +243,9 @@ static const char *make_cipher(struct ca_device *ca, const struct spec *spec, in
 	error = ca_iv_init(ca, spec->iv_mode, spec->iv_opts, err);
 	if (error)
 		return error;
-	cipher->in_place = cipher->aead || cipher->iv_ops->looks_at_data;
-	cipher->simple = !cipher->in_place && !cipher->stores_iv;
-	lay_out_request(cipher);
+	cipher->is_in_place = cipher->aead || cipher->iv_ops->looks_at_data;
+	cipher->is_simple = !cipher->is_in_place && !cipher->stores_iv;
+	set_request_size(cipher);
 	return NULL;
 }
 
@@ -267,7 +269,7 @@ const char *ca_cipher_init(struct ca_device *ca, const char *text, int *err)
 	cipher->spec = kstrdup(text, GFP_KERNEL);
 	if (!copy || !cipher->spec)
 		goto out;
-	error = parse_spec(copy, &spec, ca->authenticated, err);
+	error = parse_spec(copy, &spec, cipher->is_authenticated, err);
 	if (!error)
 		error = make_cipher(ca, &spec, err);
 out:
@@ -361,44 +363,4 @@ int ca_cipher_set_tag_size(struct ca_cipher *cipher, unsigned int size)
 {
 	cipher->tag_size = size;
 	return crypto_aead_setauthsize(cipher->aead, size);
-}
-
-/**
- * ca_cipher_block_size() - the size of the cipher's blocks
- * @cipher: with its transforms
- *
- * Return: bytes, 1 for a stream cipher.
- */
-unsigned int ca_cipher_block_size(const struct ca_cipher *cipher)
-{
-	return cipher->aead ? crypto_aead_blocksize(cipher->aead) :
-			      crypto_skcipher_blocksize(cipher->tfms[0]);
-}
-
-static struct crypto_tfm *any_tfm(const struct ca_cipher *cipher)
-{
-	return cipher->aead ? crypto_aead_tfm(cipher->aead) :
-			      crypto_skcipher_tfm(cipher->tfms[0]);
-}
-
-/**
- * ca_cipher_name() - the algorithm, as the Crypto API names it
- * @cipher: with its transforms
- *
- * Return: its name, valid as long as the device.
- */
-const char *ca_cipher_name(const struct ca_cipher *cipher)
-{
-	return crypto_tfm_alg_name(any_tfm(cipher));
-}
-
-/**
- * ca_cipher_driver() - the driver that the Crypto API chose
- * @cipher: with its transforms
- *
- * Return: its name, valid as long as the device.
- */
-const char *ca_cipher_driver(const struct ca_cipher *cipher)
-{
-	return crypto_tfm_alg_driver_name(any_tfm(cipher));
 }

@@ -84,7 +84,7 @@ static inline bool ca_integrity_is_opaque(const struct blk_integrity *profile)
 }
 
 /*
- * Writes that the device below makes whole or not at all: REQ_ATOMIC since 6.11, through the device
+ * Writes that the lower device makes whole or not at all: REQ_ATOMIC since 6.11, through the device
  * mapper since 6.16.
  */
 #ifndef REQ_ATOMIC
@@ -104,8 +104,9 @@ static inline void ca_limit_atomic_writes(struct queue_limits *limits, unsigned 
 }
 
 /*
- * Bios of which the submitter must not wait are mapped where nothing may give the CPU away, but in
- * kernels that have "dm: don't attempt to queue IO under RCU protection".
+ * Older device mappers map a REQ_NOWAIT bio within an RCU read section, where a target must not
+ * sleep or reschedule. So the target takes REQ_NOWAIT only on kernels with the fix "dm: don't
+ * attempt to queue IO under RCU protection".
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0) || \
 	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 1, 55) && \
@@ -147,14 +148,14 @@ static inline struct gendisk *ca_alloc_disk(void)
 #define CA_WRITES_AFTER_MAP	0
 #endif
 
-/* A workqueue that is not unbound says so since 6.18. */
+/* A workqueue for each CPU needs the flag WQ_PERCPU since 6.18. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
 #define CA_WQ_PERCPU	WQ_PERCPU
 #else
 #define CA_WQ_PERCPU	0
 #endif
 
-/* A shrinker is allocated since 6.7, and part of what it is for before. */
+/* A shrinker is allocated by the kernel since 6.7; before, it is part of a structure of ours. */
 #include <linux/shrinker.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
 struct ca_shrinker {

@@ -5,7 +5,7 @@
  *
  * Format: Niels Ferguson, "AES-CBC + Elephant diffuser", Microsoft 2006.
  */
-#include "dm-crypt-async.h"
+#include "iv_bitlocker.h"
 
 #include <linux/bitops.h>
 #include <linux/err.h>
@@ -14,6 +14,12 @@
 #include <linux/string.h>
 
 #include <crypto/algapi.h>
+
+#include "../dm-crypt-async.h"
+#include "cipher.h"
+#include "iv.h"
+#include "iv_simple.h"
+#include "key.h"
 
 #define MAX_BLOCK		32	/* bytes of an IV */
 #define SECTOR_KEY_SIZE		32
@@ -213,7 +219,7 @@ static int generate_elephant(const struct ca_device *ca, struct ca_unit *unit)
 		memzero_explicit(unit->scratch, SECTOR_KEY_SIZE);
 		return err;
 	}
-	if (unit->write) {
+	if (unit->is_write) {
 		apply_sector_key(ca, unit);
 		le32_to_cpu_array((u32 *)unit->data, words);
 		diffuse((u32 *)unit->data, words);
@@ -226,7 +232,7 @@ static int finish_elephant(const struct ca_device *ca, struct ca_unit *unit, int
 {
 	unsigned int words = ca->unit_size / sizeof(u32);
 
-	if (!err && !unit->write) {
+	if (!err && !unit->is_write) {
 		le32_to_cpu_array((u32 *)unit->data, words);
 		undiffuse((u32 *)unit->data, words);
 		cpu_to_le32_array((u32 *)unit->data, words);

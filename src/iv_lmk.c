@@ -8,7 +8,7 @@
  * Version 3 has a 65th key as a seed for the hash; which version a volume has follows from the
  * length of its key. Formats: loop-AES's documentation and Documentation/.../dm-crypt.rst.
  */
-#include "dm-crypt-async.h"
+#include "iv_lmk.h"
 
 #include <linux/crypto.h>
 #include <linux/err.h>
@@ -18,6 +18,11 @@
 #include <crypto/algapi.h>
 #include <crypto/hash.h>
 #include <crypto/md5.h>
+
+#include "../dm-crypt-async.h"
+#include "cipher.h"
+#include "iv.h"
+#include "key.h"
 
 #define BLOCK		16		/* the first bytes of a sector, which are not hashed */
 #define SEED_SIZE	64		/* hashed as one block of MD5: the seed, and zeros */
@@ -159,7 +164,7 @@ static int make_iv(const struct ca_cipher *cipher, const struct ca_unit *unit, u
 
 static int generate_lmk(const struct ca_device *ca, struct ca_unit *unit)
 {
-	if (unit->write)
+	if (unit->is_write)
 		return make_iv(&ca->cipher, unit, unit->iv);
 	memset(unit->iv, 0, ca->cipher.iv_size);
 	return 0;
@@ -169,7 +174,7 @@ static int finish_lmk(const struct ca_device *ca, struct ca_unit *unit, int err)
 {
 	u8 iv[MD5_DIGEST_SIZE];
 
-	if (err || unit->write)
+	if (err || unit->is_write)
 		return err;
 	err = make_iv(&ca->cipher, unit, iv);
 	if (!err)

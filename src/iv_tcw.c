@@ -6,13 +6,17 @@
  *
  * Format: Documentation/admin-guide/device-mapper/dm-crypt.rst, and TrueCrypt's documentation.
  */
-#include "dm-crypt-async.h"
+#include "iv_tcw.h"
 
 #include <linux/crc32.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
 #include <crypto/algapi.h>
+
+#include "../dm-crypt-async.h"
+#include "cipher.h"
+#include "iv.h"
 
 #define WHITENING_SIZE	16
 #define MAX_IV_SIZE	32
@@ -97,7 +101,7 @@ static int generate_tcw(const struct ca_device *ca, struct ca_unit *unit)
 {
 	const struct tcw *tcw = ca->cipher.iv_state;
 
-	if (!unit->write)
+	if (!unit->is_write)
 		whiten(tcw, unit);
 	mix_in_sector(unit->iv, tcw->seed, ca->cipher.iv_size, unit->sector);
 	return 0;
@@ -105,7 +109,7 @@ static int generate_tcw(const struct ca_device *ca, struct ca_unit *unit)
 
 static int finish_tcw(const struct ca_device *ca, struct ca_unit *unit, int err)
 {
-	if (!err && unit->write)
+	if (!err && unit->is_write)
 		whiten(ca->cipher.iv_state, unit);
 	return err;
 }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Keys: reading, replacing, showing and wiping them. Nothing here, nor anywhere else, logs any part
- * of a key.
+ * of a key. In the table line a key is one of
  *
  *	<hexadecimal digits>			the key itself
  *	:<bytes>:<type>:<description>		a key in a kernel keyring
  *	-					no key
  */
-#include "dm-crypt-async.h"
+#include "key.h"
 
+#include <linux/device-mapper.h>
 #include <linux/err.h>
 #include <linux/key.h>
 #include <linux/moduleparam.h>
@@ -19,6 +20,11 @@
 #include <keys/encrypted-type.h>
 #include <keys/trusted-type.h>
 #include <keys/user-type.h>
+
+#include "../dm-crypt-async.h"
+#include "cipher.h"
+#include "iv.h"
+#include "table.h"
 
 #define DM_MSG_PREFIX	CA_NAME
 
@@ -173,7 +179,7 @@ static const char *set_reference(struct ca_cipher *cipher, const char *ref, int 
 		kfree_sensitive(copy);
 		return "key: cannot be had from the keyring, or has another size";
 	}
-	key->valid = false;
+	key->is_valid = false;
 	*err = ca_cipher_set_key(cipher);
 	forget_bytes(key);
 	if (*err) {
@@ -182,7 +188,7 @@ static const char *set_reference(struct ca_cipher *cipher, const char *ref, int 
 	}
 	kfree_sensitive(key->ref);
 	key->ref = copy;
-	key->valid = true;
+	key->is_valid = true;
 	return NULL;
 }
 
@@ -191,7 +197,7 @@ static const char *set_digits(struct ca_cipher *cipher, const char *digits, int 
 	struct ca_key *key = &cipher->key;
 
 	*err = -EINVAL;
-	key->valid = false;
+	key->is_valid = false;
 	kfree_sensitive(key->ref);
 	key->ref = NULL;
 	if (hex2bin(key->bytes, digits, key->size)) {
@@ -203,7 +209,7 @@ static const char *set_digits(struct ca_cipher *cipher, const char *digits, int 
 		forget_bytes(key);
 		return "key: the cipher does not take a key of this length or value";
 	}
-	key->valid = true;
+	key->is_valid = true;
 	return NULL;
 }
 
@@ -223,6 +229,7 @@ const char *ca_key_init(struct ca_key *key, char *text, int *err)
 	error = get_size(text, &key->size);
 	if (error)
 		return error;
+	mutex_init(&key->lock);
 	key->bytes = kzalloc(max(key->size, 1U), GFP_KERNEL | __GFP_NOWARN);
 	if (!key->bytes) {
 		*err = -ENOMEM;
@@ -269,7 +276,7 @@ static int wipe(struct ca_cipher *cipher)
 	struct ca_key *key = &cipher->key;
 	int err;
 
-	key->valid = false;
+	key->is_valid = false;
 	kfree_sensitive(key->ref);
 	key->ref = NULL;
 	get_random_bytes(key->bytes, key->size);
@@ -296,8 +303,8 @@ static int replace(struct ca_cipher *cipher, char *text)
 }
 
 /**
- * ca_key_message() - obeys "key set <key>" and "key wipe"
- * @cipher: of a suspended device whose key_lock is held
+ * ca_key_message() - carries out "key set <key>" and "key wipe"
+ * @cipher: of a suspended device; the key's lock is held
  * @argc: words of the message
  * @argv: the words
  *
@@ -322,18 +329,18 @@ int ca_key_message(struct ca_cipher *cipher, unsigned int argc, char **argv)
  */
 unsigned int ca_key_emit(struct ca_device *ca, char *result, unsigned int maxlen)
 {
-	const bool show = READ_ONCE(show_keys) || !strcmp(ca->ti->type->name, CA_OWN_NAME);
+	const bool show = READ_ONCE(show_keys) || !strcmp(ca->ti->type->name, CA_DM_CRYPT_NAME);
 	const struct ca_key *key = &ca->cipher.key;
 	unsigned int sz = 0;
 	unsigned int i;
 
-	mutex_lock(&ca->key_lock);
+	mutex_lock(&ca->cipher.key.lock);
 	if (!key->size)
 		DMEMIT("-");
 	else if (key->ref)
 		DMEMIT(":%u:%s", key->size, key->ref);
 	for (i = 0; !key->ref && i < key->size; i++)
 		DMEMIT("%02x", show ? key->bytes[i] : 0);
-	mutex_unlock(&ca->key_lock);
+	mutex_unlock(&ca->cipher.key.lock);
 	return sz;
 }

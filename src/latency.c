@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Histograms of how long things take, per device:
+ * Histograms of how long the phases of a fragment take, for each device:
  *
  *	latency on	begins, from zero; nothing if they are on
- *	latency off	ends; what was counted stays
+ *	latency off	ends; the counts stay
  *	latency		answers with six lines: read or write, a phase, CA_BUCKETS counts
  *
- * While they are off, a fragment costs a look at whether they are on.
+ * While they are off, a fragment costs a look at a flag.
  */
-#include "dm-crypt-async.h"
+#include "latency.h"
 
+#include <linux/cpumask.h>
+#include <linux/device-mapper.h>
 #include <linux/ktime.h>
 #include <linux/log2.h>
+#include <linux/minmax.h>
 #include <linux/string.h>
 
 static const char * const phase_names[CA_PHASES] = {
@@ -21,45 +24,47 @@ static const char * const phase_names[CA_PHASES] = {
 };
 
 /**
- * ca_latency_end() - counts how long a phase took
- * @io: the fragment
- * @phase: which
- * @since: when it began; not 0
+ * ca_latency_add() - counts how long a phase took
+ * @latency: the device's
+ * @is_write: the direction
+ * @phase: the phase
+ * @since: when it began, in ns, as ca_latency_begin() said; not 0
  *
  * Context: Any.
  */
-void ca_latency_end(const struct dm_crypt_io *io, enum ca_phase phase, u64 since)
+void ca_latency_add(const struct ca_latency *latency, bool is_write, enum ca_phase phase,
+		    u64 since)
 {
-	struct ca_latency __percpu *latency = READ_ONCE(io->ca->latency);
+	struct ca_histograms __percpu *histograms = READ_ONCE(latency->histograms);
 	u64 units = (ktime_get_ns() - since) >> CA_BUCKET_SHIFT;
 	unsigned int bucket = units ? min(ilog2(units) + 1, CA_BUCKETS - 1) : 0;
 
-	this_cpu_inc(latency->count[bio_data_dir(io->base_bio)][phase][bucket]);
+	this_cpu_inc(histograms->count[is_write][phase][bucket]);
 }
 
-static int switch_on(struct ca_device *ca)
+static int switch_on(struct ca_latency *latency)
 {
 	int cpu;
 
-	if (ca->measures_latency)
+	if (latency->is_on)
 		return 0;
-	if (!ca->latency) {
-		struct ca_latency __percpu *latency = alloc_percpu(struct ca_latency);
+	if (!latency->histograms) {
+		struct ca_histograms __percpu *histograms = alloc_percpu(struct ca_histograms);
 
-		if (!latency)
+		if (!histograms)
 			return -ENOMEM;
-		WRITE_ONCE(ca->latency, latency);
+		WRITE_ONCE(latency->histograms, histograms);
 	}
 	/* cppcheck-suppress unknownMacro */
 	for_each_possible_cpu(cpu)
-		memset(per_cpu_ptr(ca->latency, cpu), 0, sizeof(*ca->latency));
+		memset(per_cpu_ptr(latency->histograms, cpu), 0, sizeof(*latency->histograms));
 	/* Pairs with the acquire in ca_latency_begin(). */
-	smp_store_release(&ca->measures_latency, true);
+	smp_store_release(&latency->is_on, true);
 	return 0;
 }
 
-static void emit_phase(const struct ca_device *ca, int dir, enum ca_phase phase, char *result,
-		       unsigned int maxlen, unsigned int *size)
+static void emit_phase(const struct ca_latency *latency, int dir, enum ca_phase phase,
+		       char *result, unsigned int maxlen, unsigned int *size)
 {
 	unsigned int sz = *size;
 	int bucket;
@@ -70,9 +75,12 @@ static void emit_phase(const struct ca_device *ca, int dir, enum ca_phase phase,
 		u64 sum = 0;
 
 		for_each_possible_cpu(cpu) {
-			if (!ca->latency)
+			const struct ca_histograms *one;
+
+			if (!latency->histograms)
 				break;
-			sum += READ_ONCE(per_cpu_ptr(ca->latency, cpu)->count[dir][phase][bucket]);
+			one = per_cpu_ptr(latency->histograms, cpu);
+			sum += READ_ONCE(one->count[dir][phase][bucket]);
 		}
 		DMEMIT(" %llu", sum);
 	}
@@ -80,9 +88,9 @@ static void emit_phase(const struct ca_device *ca, int dir, enum ca_phase phase,
 }
 
 /**
- * ca_latency_message() - obeys the message "latency"
- * @ca: the device
- * @argc: number of words behind it
+ * ca_latency_message() - carries out the message "latency"
+ * @latency: the device's
+ * @argc: number of words after it
  * @argv: these
  * @result: for the answer
  * @maxlen: bytes there
@@ -90,7 +98,7 @@ static void emit_phase(const struct ca_device *ca, int dir, enum ca_phase phase,
  * Context: Task; one caller at a time.
  * Return: 0; 1 with an answer; -EINVAL for other words; -ENOMEM.
  */
-int ca_latency_message(struct ca_device *ca, unsigned int argc, char **argv, char *result,
+int ca_latency_message(struct ca_latency *latency, unsigned int argc, char **argv, char *result,
 		       unsigned int maxlen)
 {
 	unsigned int size = 0;
@@ -98,24 +106,24 @@ int ca_latency_message(struct ca_device *ca, unsigned int argc, char **argv, cha
 	int dir;
 
 	if (argc == 1 && !strcmp(argv[0], "on"))
-		return switch_on(ca);
+		return switch_on(latency);
 	if (argc == 1 && !strcmp(argv[0], "off")) {
-		WRITE_ONCE(ca->measures_latency, false);
+		WRITE_ONCE(latency->is_on, false);
 		return 0;
 	}
 	if (argc)
 		return -EINVAL;
 	for (dir = READ; dir <= WRITE; dir++)
 		for (phase = 0; phase < CA_PHASES; phase++)
-			emit_phase(ca, dir, phase, result, maxlen, &size);
+			emit_phase(latency, dir, phase, result, maxlen, &size);
 	return 1;
 }
 
 /**
  * ca_latency_exit() - frees the histograms
- * @ca: the device, with no bio in flight
+ * @latency: of a device with no bio in flight
  */
-void ca_latency_exit(struct ca_device *ca)
+void ca_latency_exit(struct ca_latency *latency)
 {
-	free_percpu(ca->latency);
+	free_percpu(latency->histograms);
 }

@@ -1,41 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Metadata of units: authentication tags and stored IVs, which the device below keeps next to the
+ * Metadata of units: authentication tags and stored IVs, which the lower device keeps next to the
  * data (dm-integrity, or a disk formatted with metadata). A unit's metadata is
  *
  *	tag | IV, if it is stored | zeros
  *
- * A base bio has at most a page for that of all of its units, so it is no larger than that allows.
+ * A base bio has at most a page for the metadata of all of its units, which limits its size.
  */
-#include "dm-crypt-async.h"
+#include "meta.h"
 
 #include <linux/blk-integrity.h>
 #include <linux/err.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "../dm-crypt-async.h"
+#include "base.h"
+#include "cipher.h"
+#include "stats.h"
+
 #define DM_MSG_PREFIX	CA_NAME
 
-/* Pages in reserve, as for the other pools: one would do. */
+/* Pages in reserve, as for the other pools; one would be enough. */
 #define RESERVE	16
 
-/* How the metadata is used, from what the options and the cipher say. */
+/* Divides the metadata, as the options and the cipher ask for. */
 static const char *divide(struct ca_device *ca)
 {
 	struct ca_cipher *cipher = &ca->cipher;
 	unsigned int iv = cipher->stores_iv ? cipher->iv_size : 0;
 
 	if (cipher->aead) {
-		if (ca->meta_used < iv || ca_cipher_set_tag_size(cipher, ca->meta_used - iv))
+		if (ca->meta.used < iv || ca_cipher_set_tag_size(cipher, ca->meta.used - iv))
 			return "integrity: the cipher does not have tags of this size";
 	}
-	ca->meta_used = max(ca->meta_used, iv);
+	ca->meta.used = max(ca->meta.used, iv);
 	return NULL;
 }
 
 /**
  * ca_meta_init() - looks for the room that the units' metadata needs
- * @ca: the device, with its cipher and the device below
+ * @ca: the device, with its cipher and the lower device
  * @err: the errno that goes with the result
  *
  * Return: NULL, or what is wrong, for the user; then nothing is left to undo.
@@ -46,9 +52,9 @@ const char *ca_meta_init(struct ca_device *ca, int *err)
 	const char *error;
 
 	*err = -EINVAL;
-	if (!ca->meta_used && !ca->cipher.stores_iv)
+	if (!ca->meta.used && !ca->cipher.stores_iv)
 		return NULL;
-	if (ca->in_order)
+	if (ca->zoned.is_ordered)
 		return "device: a zoned one with metadata is not supported";
 	error = divide(ca);
 	if (error)
@@ -57,57 +63,53 @@ const char *ca_meta_init(struct ca_device *ca, int *err)
 	profile = blk_get_integrity(ca->dev->bdev->bd_disk);
 	if (!profile || !ca_integrity_is_opaque(profile))
 		return "device: has no room for metadata; use dm-integrity below";
-	if (ca_integrity_size(profile) < ca->meta_used)
+	if (ca_integrity_size(profile) < ca->meta.used)
 		return "device: its metadata is too small";
 	if (1 << profile->interval_exp != ca->unit_size)
 		return "device: its metadata is for sectors of another size";
 
-	ca->meta_size = ca_integrity_size(profile);
-	ca->most_sectors = (PAGE_SIZE / ca->meta_size) << ca->unit_shift;
-	*err = mempool_init_page_pool(&ca->metas, RESERVE, 0);
+	ca->meta.size = ca_integrity_size(profile);
+	ca->meta.max_sectors = (PAGE_SIZE / ca->meta.size) << ca->unit_shift;
+	*err = mempool_init_page_pool(&ca->meta.pages, RESERVE, 0);
 	return *err ? "out of memory" : NULL;
 }
 
 /**
  * ca_meta_exit() - undoes ca_meta_init()
- * @ca: the device, with nothing in flight
+ * @meta: of a device with nothing in flight
  */
-void ca_meta_exit(struct ca_device *ca)
+void ca_meta_exit(struct ca_meta *meta)
 {
-	if (ca->meta_size)
-		mempool_exit(&ca->metas);
-}
-
-/* Bytes of metadata of all of a base bio's units. */
-static unsigned int bytes_of(const struct bio *bio, const struct ca_device *ca)
-{
-	return (bio_sectors(bio) >> ca->unit_shift) * ca->meta_size;
+	if (meta->size)
+		mempool_exit(&meta->pages);
 }
 
 /**
- * ca_meta_get() - gives a base io memory for metadata, if the device has any
- * @base: the base io
+ * ca_meta_get() - gives a base memory for metadata, if the device has any
+ * @base: the base
  * @gfp: with or without waiting
  *
- * A page of the pool costs more than a few bytes, as the allocator may clear it, so that is what
- * there is if nothing else is to be had, or all of it is needed.
+ * A page of the pool costs more than a few bytes, since the allocator may clear it. So a page is
+ * taken only if nothing else is to be had, or most of it is needed.
  *
- * Return: whether it has what it needs.
+ * Return: whether it has all it needs.
  */
-bool ca_meta_get(struct dm_crypt_io *base, gfp_t gfp)
+bool ca_meta_get(struct ca_base *base, gfp_t gfp)
 {
-	unsigned int bytes = bytes_of(base->base_bio, base->ca);
+	struct ca_device *ca = base->ca;
 	struct page *page;
+	unsigned int bytes;
 
-	if (!base->ca->meta_size || base->meta)
+	if (!ca->meta.size || base->meta)
 		return true;
-	base->meta_pooled = false;
+	bytes = (base->all.bi_size >> (ca->unit_shift + SECTOR_SHIFT)) * ca->meta.size;
+	base->is_meta_pooled = false;
 	if (bytes <= PAGE_SIZE / 2)
 		base->meta = kmalloc(bytes, GFP_NOWAIT | __GFP_NOWARN);
 	if (base->meta)
 		return true;
-	base->meta_pooled = true;
-	page = mempool_alloc(&base->ca->metas, gfp);
+	base->is_meta_pooled = true;
+	page = mempool_alloc(&ca->meta.pages, gfp);
 	if (page)
 		base->meta = page_address(page);
 	return page;
@@ -115,14 +117,14 @@ bool ca_meta_get(struct dm_crypt_io *base, gfp_t gfp)
 
 /**
  * ca_meta_put() - takes it back
- * @base: the base io, which has some
+ * @base: the base, which has some
  *
  * Context: Any.
  */
-void ca_meta_put(struct dm_crypt_io *base)
+void ca_meta_put(struct ca_base *base)
 {
-	if (base->meta_pooled)
-		mempool_free(virt_to_page(base->meta), &base->ca->metas);
+	if (base->is_meta_pooled)
+		mempool_free(virt_to_page(base->meta), &base->ca->meta.pages);
 	else
 		kfree(base->meta);
 	base->meta = NULL;
@@ -130,30 +132,31 @@ void ca_meta_put(struct dm_crypt_io *base)
 
 /**
  * ca_meta_of() - the metadata of a part of the base bio
- * @base: the base io
+ * @base: the base
  * @sector: where the part begins, relative to the target
  *
- * Return: a pointer into the base io's memory for it, which it has.
+ * Return: a pointer into the base's memory for metadata; NULL if it has none.
  */
-u8 *ca_meta_of(const struct dm_crypt_io *base, sector_t sector)
+u8 *ca_meta_of(const struct ca_base *base, sector_t sector)
 {
 	const struct ca_device *ca = base->ca;
-	sector_t first = dm_target_offset(ca->ti, base->base_bio->bi_iter.bi_sector);
 
-	return base->meta + ((sector - first) >> ca->unit_shift) * ca->meta_size;
+	if (!base->meta)
+		return NULL;
+	return base->meta + ((sector - base->sector) >> ca->unit_shift) * ca->meta.size;
 }
 
 /**
  * ca_meta_reserve() - makes a bio one that has metadata
- * @ca: the device
- * @clone: a bio for the device below, without pages
+ * @meta: the device's
+ * @clone: a bio for the lower device, without pages
  * @gfp: with or without waiting
  *
  * Return: whether that could be done; always, if @gfp allows to wait.
  */
-bool ca_meta_reserve(const struct ca_device *ca, struct bio *clone, gfp_t gfp)
+bool ca_meta_reserve(const struct ca_meta *meta, struct bio *clone, gfp_t gfp)
 {
-	if (!ca->meta_size)
+	if (!meta->size)
 		return true;
 	if (gfp & __GFP_DIRECT_RECLAIM)
 		gfp |= __GFP_NOFAIL;
@@ -166,11 +169,11 @@ bool ca_meta_reserve(const struct ca_device *ca, struct bio *clone, gfp_t gfp)
  * @clone: a bio that went through ca_meta_reserve(), complete
  * @meta: of its first unit, NULL on a device without
  *
- * Return: 0, or -EIO if the device below does not take it.
+ * Return: 0, or -EIO if the lower device does not take it.
  */
 int ca_meta_attach(const struct ca_device *ca, struct bio *clone, u8 *meta)
 {
-	unsigned int bytes = bytes_of(clone, ca);
+	unsigned int bytes = (bio_sectors(clone) >> ca->unit_shift) * ca->meta.size;
 	struct bio_integrity_payload *payload = bio_integrity(clone);
 
 	if (!meta)
@@ -184,17 +187,20 @@ int ca_meta_attach(const struct ca_device *ca, struct bio *clone, u8 *meta)
 }
 
 /**
- * ca_report_forgery() - tells the log, the audit log and the counters
- * @base: of a read; its sector is that of a unit whose tag does not match, however often it is read
+ * ca_meta_report_auth_error() - reports a tag that does not match, however often it is read
+ * @base: of a read
+ * @sector: the unit's, relative to the target
+ *
+ * The report goes to the log, the audit log and the counters.
  *
  * Context: Task.
  */
-void ca_report_forgery(struct dm_crypt_io *base)
+void ca_meta_report_auth_error(struct ca_base *base, sector_t sector)
 {
 	const struct ca_device *ca = base->ca;
 
-	ca_count(ca, CA_STAT_FORGED);
+	ca_count(ca, CA_STAT_AUTH_ERRORS);
 	DMERR_LIMIT("%s: sector %llu does not match its tag: changed below, or never written",
-		    dm_table_device_name(ca->ti->table), ca->ti->begin + base->sector);
-	dm_audit_log_bio(DM_MSG_PREFIX, "integrity-aead", base->base_bio, base->sector, 0);
+		    ca_device_name(ca), ca->ti->begin + sector);
+	dm_audit_log_bio(DM_MSG_PREFIX, "integrity-aead", base->bio, sector, 0);
 }

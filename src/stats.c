@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a device counts, and how its status line shows it. */
-#include "dm-crypt-async.h"
+/* The status line: the counters of a device, its settings and its health. */
+#include "stats.h"
+
+#include <linux/cpumask.h>
+
+#include "../dm-crypt-async.h"
+#include "cipher.h"
+#include "inflight.h"
+#include "pages.h"
+#include "tune.h"
+#include "watchdog.h"
 
 static const char * const ca_stat_names[CA_STAT_COUNT] = {
 	[CA_STAT_READS]		= "reads",
@@ -13,21 +22,16 @@ static const char * const ca_stat_names[CA_STAT_COUNT] = {
 	[CA_STAT_PARKED]	= "parked",
 	[CA_STAT_RESUMED]	= "resumed",
 	[CA_STAT_TRIMMED]	= "trimmed",
-	[CA_STAT_WAITED]	= "waited",
-	[CA_STAT_REFUSED]	= "refused",
-	[CA_STAT_FORGED]	= "forged",
-	[CA_STAT_OVERDUE]	= "overdue",
+	[CA_STAT_MEM_WAITS]	= "mem_waits",
+	[CA_STAT_CRYPTO_ERRORS]	= "crypto_errors",
+	[CA_STAT_AUTH_ERRORS]	= "auth_errors",
+	[CA_STAT_DRIVER_TIMEOUTS] = "driver_timeouts",
+	[CA_STAT_STATE_ERRORS]	= "state_errors",
 	[CA_STAT_ERRORS]	= "errors",
 };
 
-/**
- * ca_stats_sum() - one counter over all CPUs
- * @ca: the device
- * @what: the counter
- *
- * Return: its value; the sum of a running device is not a moment's.
- */
-u64 ca_stats_sum(const struct ca_device *ca, enum ca_stat what)
+/* The sum over all CPUs; approximate on a running device: CPUs are summed without locking. */
+static u64 sum_of(const struct ca_device *ca, enum ca_stat what)
 {
 	u64 sum = 0;
 	int cpu;
@@ -51,11 +55,12 @@ unsigned int ca_stats_emit(const struct ca_device *ca, char *result, unsigned in
 	int i;
 
 	DMEMIT("driver=%s fragments=%llu", ca_cipher_driver(&ca->cipher),
-	       ca_stats_sum(ca, CA_STAT_INLINE) + ca_stats_sum(ca, CA_STAT_QUEUED));
+	       sum_of(ca, CA_STAT_INLINE) + sum_of(ca, CA_STAT_QUEUED));
 	for (i = 0; i < CA_STAT_COUNT; i++)
-		DMEMIT(" %s=%llu", ca_stat_names[i], ca_stats_sum(ca, i));
-	sz += ca_dispatch_emit_depth(ca, result + sz, maxlen - sz);
-	DMEMIT(" pages=%d cached=%u", atomic_read(&ca->pages_held), ca_pages_cached(ca));
+		DMEMIT(" %s=%llu", ca_stat_names[i], sum_of(ca, i));
+	DMEMIT(" broken=%d", ca_watchdog_is_broken(&ca->watchdog));
+	sz += ca_inflight_emit(ca->inflight, result + sz, maxlen - sz);
+	DMEMIT(" pages=%d cached=%u", atomic_read(&ca->pages.held), ca_pages_cached(&ca->pages));
 	sz += ca_tune_emit(ca, result + sz, maxlen - sz);
 	return sz;
 }

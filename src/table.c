@@ -3,11 +3,18 @@
  * The optional arguments of the table line. An option exists in one row of one table, which
  * parses, counts and shows it. Names and order of output are dm-crypt's.
  */
-#include "dm-crypt-async.h"
+#include "table.h"
 
+#include <linux/device-mapper.h>
 #include <linux/kernel.h>
 #include <linux/log2.h>
 #include <linux/string.h>
+
+#include "../dm-crypt-async.h"
+#include "cipher.h"
+#include "key.h"
+#include "meta.h"
+#include "request.h"
 
 /**
  * struct option - a row of the table
@@ -67,13 +74,13 @@ static const char *set_integrity(struct ca_device *ca, const char *value)
 	if (!type || type - value >= sizeof(bytes))
 		return "integrity: expected <bytes>:aead or <bytes>:none";
 	memcpy(bytes, value, type - value);
-	if (!ca_is_number(bytes) || kstrtouint(bytes, 10, &ca->meta_used) || !ca->meta_used ||
-	    ca->meta_used > CA_MAX_META)
+	if (!ca_is_number(bytes) || kstrtouint(bytes, 10, &ca->meta.used) || !ca->meta.used ||
+	    ca->meta.used > CA_MAX_META)
 		return "integrity: not a number of bytes from 1 to 480";
-	ca->authenticated = !strcasecmp(type + 1, "aead");
-	if (!ca->authenticated && strcasecmp(type + 1, "none"))
+	ca->cipher.is_authenticated = !strcasecmp(type + 1, "aead");
+	if (!ca->cipher.is_authenticated && strcasecmp(type + 1, "none"))
 		return "integrity: neither aead nor none";
-	strscpy(ca->meta_type, type + 1, sizeof(ca->meta_type));
+	strscpy(ca->meta.type, type + 1, sizeof(ca->meta.type));
 	return NULL;
 }
 
@@ -81,7 +88,7 @@ static unsigned int show_integrity(const struct ca_device *ca, char *result, uns
 {
 	unsigned int sz = 0;
 
-	DMEMIT("%u:%s", ca->meta_used, ca->meta_type);
+	DMEMIT("%u:%s", ca->meta.used, ca->meta.type);
 	return sz;
 }
 
@@ -236,7 +243,7 @@ unsigned int ca_table_measure(const struct ca_device *ca, char *result, unsigned
 		if (!has_value(&options[i]))
 			DMEMIT(",%s=%c", options[i].name, ca_has(ca, i) ? 'y' : 'n');
 	if (ca_has(ca, CA_OPT_INTEGRITY))
-		DMEMIT(",integrity_tag_size=%u,cipher_auth=%s", ca->meta_used, ca->meta_type);
+		DMEMIT(",integrity_tag_size=%u,cipher_auth=%s", ca->meta.used, ca->meta.type);
 	if (ca_has(ca, CA_OPT_SECTOR_SIZE))
 		DMEMIT(",sector_size=%u", ca->unit_size);
 	DMEMIT(",cipher_string=%s,key_size=%u,key_parts=%u,key_extra_size=%u,key_mac_size=%u;",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Tracepoints: crypt_async:ca_bio, ca_move and ca_bio_end. They say where a bio is and what happens
- * to its fragments, and nothing of what is in it. Off, each is an instruction that does nothing.
+ * Tracepoints: crypt_async:ca_bio, ca_base_move, ca_move and ca_bio_end. They say where a bio is
+ * and what happens to its fragments; they never show data or keys. Off, each is an instruction that
+ * does nothing.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM crypt_async
@@ -12,30 +13,42 @@
 #include <linux/blk_types.h>
 #include <linux/tracepoint.h>
 
+struct ca_base;
 struct dm_crypt_io;
 
-TRACE_DEFINE_ENUM(CA_NEW);
-TRACE_DEFINE_ENUM(CA_READING);
-TRACE_DEFINE_ENUM(CA_READ);
-TRACE_DEFINE_ENUM(CA_CUT);
-TRACE_DEFINE_ENUM(CA_CONVERTING);
-TRACE_DEFINE_ENUM(CA_PARKING);
-TRACE_DEFINE_ENUM(CA_CONVERTED);
-TRACE_DEFINE_ENUM(CA_WRITING);
-TRACE_DEFINE_ENUM(CA_CHECKING);
-TRACE_DEFINE_ENUM(CA_ENDED);
+TRACE_DEFINE_ENUM(CA_BASE_NEW);
+TRACE_DEFINE_ENUM(CA_BASE_READING);
+TRACE_DEFINE_ENUM(CA_BASE_READ);
+TRACE_DEFINE_ENUM(CA_BASE_RECHECKING);
+TRACE_DEFINE_ENUM(CA_BASE_ENDED);
+TRACE_DEFINE_ENUM(CA_FRAGMENT_NEW);
+TRACE_DEFINE_ENUM(CA_FRAGMENT_SPLIT);
+TRACE_DEFINE_ENUM(CA_FRAGMENT_CONVERTING);
+TRACE_DEFINE_ENUM(CA_FRAGMENT_PARKING);
+TRACE_DEFINE_ENUM(CA_FRAGMENT_CONVERTED);
+TRACE_DEFINE_ENUM(CA_FRAGMENT_WRITING);
+TRACE_DEFINE_ENUM(CA_FRAGMENT_ENDED);
+
+#define ca_trace_base_state(value)					\
+	__print_symbolic(value,						\
+		{ CA_BASE_NEW, "NEW" }, { CA_BASE_READING, "READING" },	\
+		{ CA_BASE_READ, "READ" },				\
+		{ CA_BASE_RECHECKING, "RECHECKING" },			\
+		{ CA_BASE_ENDED, "ENDED" })
 
 #define ca_trace_state(value)						\
 	__print_symbolic(value,						\
-		{ CA_NEW, "NEW" }, { CA_READING, "READING" },	\
-		{ CA_READ, "READ" }, { CA_CUT, "CUT" },	\
-		{ CA_CONVERTING, "CONVERTING" }, { CA_PARKING, "PARKING" },	\
-		{ CA_CONVERTED, "CONVERTED" }, { CA_WRITING, "WRITING" },	\
-		{ CA_CHECKING, "CHECKING" }, { CA_ENDED, "ENDED" })
+		{ CA_FRAGMENT_NEW, "NEW" },				\
+		{ CA_FRAGMENT_SPLIT, "SPLIT" },				\
+		{ CA_FRAGMENT_CONVERTING, "CONVERTING" },		\
+		{ CA_FRAGMENT_PARKING, "PARKING" },			\
+		{ CA_FRAGMENT_CONVERTED, "CONVERTED" },			\
+		{ CA_FRAGMENT_WRITING, "WRITING" },			\
+		{ CA_FRAGMENT_ENDED, "ENDED" })
 
 /* A base bio comes, at a sector of the mapped device. */
 TRACE_EVENT(ca_bio,
-	TP_PROTO(const struct dm_crypt_io *base),
+	TP_PROTO(const struct ca_base *base),
 	TP_ARGS(base),
 	TP_STRUCT__entry(
 		__array(char, dev, 16)
@@ -45,15 +58,43 @@ TRACE_EVENT(ca_bio,
 		__field(bool, write)
 	),
 	TP_fast_assign(
-		strscpy(__entry->dev, dm_table_device_name(base->ca->ti->table), 16);
+		strscpy(__entry->dev, ca_device_name(base->ca), 16);
 		__entry->base = base;
 		__entry->sector = base->ca->ti->begin + base->sector;
-		__entry->bytes = base->bytes;
-		__entry->write = bio_data_dir(base->base_bio) == WRITE;
+		__entry->bytes = base->all.bi_size;
+		__entry->write = base->is_write;
 	),
 	TP_printk("%s %s base=%p sector=%llu bytes=%u", __entry->dev,
 		  __entry->write ? "write" : "read", __entry->base, __entry->sector,
 		  __entry->bytes)
+);
+
+/* A base goes from one state to another; docs/design.md has a picture of these. */
+TRACE_EVENT(ca_base_move,
+	TP_PROTO(const struct ca_base *base, int from, int to),
+	TP_ARGS(base, from, to),
+	TP_STRUCT__entry(
+		__array(char, dev, 16)
+		__field(const void *, base)
+		__field(u64, sector)
+		__field(unsigned int, bytes)
+		__field(bool, write)
+		__field(int, from)
+		__field(int, to)
+	),
+	TP_fast_assign(
+		strscpy(__entry->dev, ca_device_name(base->ca), 16);
+		__entry->base = base;
+		__entry->sector = base->ca->ti->begin + base->sector;
+		__entry->bytes = base->all.bi_size;
+		__entry->write = base->is_write;
+		__entry->from = from;
+		__entry->to = to;
+	),
+	TP_printk("%s %s base=%p sector=%llu bytes=%u %s -> %s", __entry->dev,
+		  __entry->write ? "write" : "read", __entry->base, __entry->sector,
+		  __entry->bytes, ca_trace_base_state(__entry->from),
+		  ca_trace_base_state(__entry->to))
 );
 
 /* A fragment goes from one state to another; docs/design.md has a picture of these. */
@@ -71,12 +112,12 @@ TRACE_EVENT(ca_move,
 		__field(int, to)
 	),
 	TP_fast_assign(
-		strscpy(__entry->dev, dm_table_device_name(io->ca->ti->table), 16);
-		__entry->base = io->base_io ? io->base_io : io;
+		strscpy(__entry->dev, ca_device_name(io->ca), 16);
+		__entry->base = io->base;
 		__entry->io = io;
 		__entry->sector = io->ca->ti->begin + io->sector;
 		__entry->bytes = io->bytes;
-		__entry->write = bio_data_dir(io->base_bio) == WRITE;
+		__entry->write = io->is_write;
 		__entry->from = from;
 		__entry->to = to;
 	),
@@ -88,7 +129,7 @@ TRACE_EVENT(ca_move,
 
 /* A base bio ends. */
 TRACE_EVENT(ca_bio_end,
-	TP_PROTO(const struct dm_crypt_io *base),
+	TP_PROTO(const struct ca_base *base),
 	TP_ARGS(base),
 	TP_STRUCT__entry(
 		__array(char, dev, 16)
@@ -97,9 +138,9 @@ TRACE_EVENT(ca_bio_end,
 		__field(int, error)
 	),
 	TP_fast_assign(
-		strscpy(__entry->dev, dm_table_device_name(base->ca->ti->table), 16);
+		strscpy(__entry->dev, ca_device_name(base->ca), 16);
 		__entry->base = base;
-		__entry->write = bio_data_dir(base->base_bio) == WRITE;
+		__entry->write = base->is_write;
 		__entry->error = blk_status_to_errno(base->status);
 	),
 	TP_printk("%s %s base=%p error=%d", __entry->dev, __entry->write ? "write" : "read",

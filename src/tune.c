@@ -5,14 +5,23 @@
  *	tune <setting>=<value> ...
  *	tune reset
  *
- * Defaults need no touching. A message is obeyed as a whole or not at all.
+ * The settings are fragment_kib, inline_kib, page_limit and cpus. A message is carried out as a
+ * whole or not at all.
  */
-#include "dm-crypt-async.h"
+#include "tune.h"
 
 #include <linux/cpumask.h>
+#include <linux/device-mapper.h>
 #include <linux/kernel.h>
+#include <linux/log2.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+
+#include "../dm-crypt-async.h"
+#include "dispatch.h"
+#include "pages.h"
+#include "table.h"
+#include "workers.h"
 
 #define DM_MSG_PREFIX	CA_NAME
 
@@ -30,7 +39,7 @@ static const struct setting settings[NUMBERS] = {
 	[PAGE_LIMIT]	= { "page_limit", 1, INT_MAX / 2 },
 };
 
-/* What a message asks for. */
+/* The settings that a message asks for. */
 struct wanted {
 	unsigned int number[NUMBERS];
 	bool has[NUMBERS];
@@ -79,36 +88,33 @@ static bool parse(struct wanted *wanted, char *word)
 static void apply(struct ca_device *ca, const struct wanted *wanted)
 {
 	if (wanted->has_cpus)
-		ca_dispatch_set_cpus(ca, wanted->any_cpu ? NULL : wanted->cpus);
+		ca_workers_set_cpus(&ca->workers, wanted->any_cpu ? NULL : wanted->cpus);
 	if (wanted->has[FRAGMENT_KIB])
-		WRITE_ONCE(ca->fragment_bytes, wanted->number[FRAGMENT_KIB] * 1024);
+		WRITE_ONCE(ca->dispatch.fragment_bytes, wanted->number[FRAGMENT_KIB] * 1024);
 	if (wanted->has[INLINE_KIB])
-		WRITE_ONCE(ca->inline_bytes, wanted->number[INLINE_KIB] * 1024);
+		WRITE_ONCE(ca->dispatch.inline_bytes, wanted->number[INLINE_KIB] * 1024);
 	if (wanted->has[PAGE_LIMIT])
-		ca_pages_set_limit(ca, wanted->number[PAGE_LIMIT]);
-	ca_pages_trim(ca);
+		ca_pages_set_limit(&ca->pages, wanted->number[PAGE_LIMIT]);
+	ca_pages_trim(&ca->pages);
 }
 
-/**
- * ca_tune_reset() - brings all settings to what a new device has
- * @ca: the device
- */
-void ca_tune_reset(struct ca_device *ca)
+/* Brings all settings to those of a new device. */
+static void reset(struct ca_device *ca)
 {
-	ca_dispatch_set_cpus(ca, NULL);
-	ca_dispatch_reset(ca);
-	ca_pages_set_limit(ca, 0);
-	ca_pages_trim(ca);
+	ca_workers_set_cpus(&ca->workers, NULL);
+	ca_dispatch_reset(&ca->dispatch);
+	ca_pages_set_limit(&ca->pages, 0);
+	ca_pages_trim(&ca->pages);
 }
 
 /**
- * ca_tune_message() - obeys the message "tune"
+ * ca_tune_message() - carries out the message "tune"
  * @ca: the device
- * @argc: number of words behind it
+ * @argc: number of words after it
  * @argv: these
  *
  * Context: Task; one caller at a time.
- * Return: 0, -EINVAL for words that are not known, or out of range, or -ENOMEM.
+ * Return: 0; -EINVAL for words that are unknown or out of range; -ENOMEM.
  */
 int ca_tune_message(struct ca_device *ca, unsigned int argc, char **argv)
 {
@@ -117,7 +123,7 @@ int ca_tune_message(struct ca_device *ca, unsigned int argc, char **argv)
 	int err = -ENOMEM;
 
 	if (argc == 1 && !strcmp(argv[0], "reset")) {
-		ca_tune_reset(ca);
+		reset(ca);
 		return 0;
 	}
 	wanted = kzalloc(sizeof(*wanted), GFP_KERNEL);
@@ -127,7 +133,7 @@ int ca_tune_message(struct ca_device *ca, unsigned int argc, char **argv)
 	for (i = 0; i < argc && !err; i++)
 		if (!parse(wanted, argv[i])) {
 			DMWARN("%s: tune %s: not a setting, or not a value that it can have",
-			       dm_table_device_name(ca->ti->table), argv[i]);
+			       ca_device_name(ca), argv[i]);
 			err = -EINVAL;
 		}
 	if (!err)
@@ -150,10 +156,11 @@ unsigned int ca_tune_emit(const struct ca_device *ca, char *result, unsigned int
 {
 	unsigned int sz = 0;
 
-	DMEMIT(" %s=%u", settings[FRAGMENT_KIB].name, READ_ONCE(ca->fragment_bytes) / 1024);
-	DMEMIT(" %s=%u", settings[INLINE_KIB].name, READ_ONCE(ca->inline_bytes) / 1024);
-	DMEMIT(" %s=%u", settings[PAGE_LIMIT].name, READ_ONCE(ca->page_limit));
+	DMEMIT(" %s=%u", settings[FRAGMENT_KIB].name,
+	       READ_ONCE(ca->dispatch.fragment_bytes) / 1024);
+	DMEMIT(" %s=%u", settings[INLINE_KIB].name, READ_ONCE(ca->dispatch.inline_bytes) / 1024);
+	DMEMIT(" %s=%u", settings[PAGE_LIMIT].name, READ_ONCE(ca->pages.limit));
 	DMEMIT(" cpus=");
-	sz += ca_dispatch_emit_cpus(ca, result + sz, maxlen - sz);
+	sz += ca_workers_emit_cpus(&ca->workers, result + sz, maxlen - sz);
 	return sz;
 }

@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reports fragments whose requests a crypto driver does not answer. It reports and does nothing
- * else: what the driver owns cannot be taken back, and a fragment whose memory it may still write
- * cannot end.
+ * The watchdog reports fragments whose requests a crypto driver does not answer, and states of this
+ * module that cannot be.
  *
- * Fragments come here with their first request that did not complete at once, so a synchronous
- * cipher never does. Their age is the time since the converter last handed the driver a request.
- * Log lines are rate-limited, the counter is not.
+ * After a wrong state the device refuses writes, since wrong data might reach the disk. A request
+ * that is late is reported, and nothing else is done: memory that the driver owns cannot be taken
+ * back, and a fragment whose memory it may still write cannot end. Fragments are watched from their
+ * first request that did not complete at once, so a synchronous cipher costs nothing here. Their
+ * age is the time since the converter last handed the driver a request. Log lines are rate-limited,
+ * the counters are not.
  */
-#include "dm-crypt-async.h"
+#include "watchdog.h"
 
+#include <linux/bitops.h>
 #include <linux/jiffies.h>
 #include <linux/moduleparam.h>
+
+#include "../dm-crypt-async.h"
+#include "cipher.h"
+#include "fragment.h"
+#include "stats.h"
 
 #define DM_MSG_PREFIX	CA_NAME
 
@@ -25,56 +33,56 @@ MODULE_PARM_DESC(driver_timeout,
 
 struct overdue {
 	unsigned int seconds;
-	bool write;
+	bool is_write;
 	unsigned int bytes;
 	u64 sector;
 };
 
-/* Marks a fragment that is overdue and has not been reported. Return: whether there is one. */
+/* Marks a fragment that is overdue and not reported yet. Return: whether there is one. */
 static bool find_overdue(struct ca_device *ca, struct overdue *found)
 {
 	unsigned long limit = READ_ONCE(driver_timeout) * (unsigned long)HZ;
 	struct dm_crypt_io *io;
 	bool any = false;
 
-	spin_lock_irq(&ca->watch_lock);
-	list_for_each_entry(io, &ca->watched, watch_entry) {
+	spin_lock_irq(&ca->watchdog.lock);
+	list_for_each_entry(io, &ca->watchdog.watched, watch_entry) {
 		unsigned long asked = READ_ONCE(io->asked);
 		long age = jiffies - asked;
 
 		/* cppcheck-suppress uninitvar ; it does not see through the list */
-		if (!limit || age < (long)limit || io->reported)
+		if (!limit || age < (long)limit || io->is_reported)
 			continue;
-		io->reported = true;
+		io->is_reported = true;
 		found->seconds = age / HZ;
-		found->write = bio_data_dir(io->base_bio) == WRITE;
+		found->is_write = io->is_write;
 		found->bytes = io->bytes;
 		found->sector = ca->ti->begin + io->sector;
 		any = true;
 		break;
 	}
-	spin_unlock_irq(&ca->watch_lock);
+	spin_unlock_irq(&ca->watchdog.lock);
 	return any;
 }
 
-static void look(struct work_struct *work)
+static void watchdog_fn(struct work_struct *work)
 {
-	struct ca_device *ca = container_of(work, struct ca_device, watchdog.work);
+	struct ca_device *ca = container_of(work, struct ca_device, watchdog.work.work);
 	struct overdue found;
 
 	while (find_overdue(ca, &found)) {
 		DMERR_LIMIT("%s: %s has not answered for %u s: %s of %u bytes at sector %llu",
-			    dm_table_device_name(ca->ti->table), ca_cipher_driver(&ca->cipher),
-			    found.seconds, found.write ? "write" : "read", found.bytes,
+			    ca_device_name(ca), ca_cipher_driver(&ca->cipher),
+			    found.seconds, found.is_write ? "write" : "read", found.bytes,
 			    found.sector);
-		ca_count(ca, CA_STAT_OVERDUE);
+		ca_count(ca, CA_STAT_DRIVER_TIMEOUTS);
 	}
-	if (!list_empty_careful(&ca->watched))
-		schedule_delayed_work(&ca->watchdog, TICK);
+	if (!list_empty_careful(&ca->watchdog.watched))
+		schedule_delayed_work(&ca->watchdog.work, TICK);
 }
 
 /**
- * ca_watch() - keeps an eye on a fragment that has handed a request to the crypto driver
+ * ca_watch() - watches a fragment that has handed a request to the crypto driver
  * @io: the fragment; the caller is its converter and holds its part of ctx.pending
  *
  * Context: Any.
@@ -88,46 +96,67 @@ void ca_watch(struct dm_crypt_io *io)
 	if (io->is_watched)
 		return;
 	io->is_watched = true;
-	spin_lock_irqsave(&ca->watch_lock, flags);
-	io->reported = false;
-	list_add_tail(&io->watch_entry, &ca->watched);
-	spin_unlock_irqrestore(&ca->watch_lock, flags);
-	schedule_delayed_work(&ca->watchdog, TICK);
+	spin_lock_irqsave(&ca->watchdog.lock, flags);
+	io->is_reported = false;
+	list_add_tail(&io->watch_entry, &ca->watchdog.watched);
+	spin_unlock_irqrestore(&ca->watchdog.lock, flags);
+	schedule_delayed_work(&ca->watchdog.work, TICK);
 }
 
 /**
- * ca_watch_no_more() - the requests of a fragment that is watched are all answered
- * @io: the fragment, owned by the caller
+ * ca_unwatch() - ends that, when all requests are answered
+ * @io: the fragment, watched and owned by the caller
  *
  * Context: Any.
  */
-void ca_watch_no_more(struct dm_crypt_io *io)
+void ca_unwatch(struct dm_crypt_io *io)
 {
 	struct ca_device *ca = io->ca;
 	unsigned long flags;
 
-	spin_lock_irqsave(&ca->watch_lock, flags);
+	spin_lock_irqsave(&ca->watchdog.lock, flags);
 	list_del(&io->watch_entry);
-	spin_unlock_irqrestore(&ca->watch_lock, flags);
+	spin_unlock_irqrestore(&ca->watchdog.lock, flags);
 	io->is_watched = false;
 }
 
 /**
- * ca_watchdog_init() - makes a device's watchdog, which sleeps until there is something to watch
+ * ca_watchdog_state_error() - reports a state of this module that cannot be
  * @ca: the device
+ * @what: a sentence for the log, without a full stop
+ * @from: the state or count before
+ * @to: the state or count that was to follow, or did
+ *
+ * This is a bug of the module, or memory that something else wrote to. The first one warns, and the
+ * device refuses writes from then on, since they might write wrong data; reads go on, so that data
+ * can be saved. All are counted.
+ *
+ * Context: Any.
  */
-void ca_watchdog_init(struct ca_device *ca)
+void ca_watchdog_state_error(struct ca_device *ca, const char *what, int from, int to)
 {
-	spin_lock_init(&ca->watch_lock);
-	INIT_LIST_HEAD(&ca->watched);
-	INIT_DELAYED_WORK(&ca->watchdog, look);
+	ca_count(ca, CA_STAT_STATE_ERRORS);
+	WARN(!test_and_set_bit(0, &ca->watchdog.is_broken),
+	     "%s: %s: %s (%d to %d): writes are refused from now on\n", CA_NAME,
+	     ca_device_name(ca), what, from, to);
+}
+
+/**
+ * ca_watchdog_init() - makes a device's watchdog, which sleeps until there is a request to watch
+ * @watchdog: the watchdog
+ */
+void ca_watchdog_init(struct ca_watchdog *watchdog)
+{
+	spin_lock_init(&watchdog->lock);
+	INIT_LIST_HEAD(&watchdog->watched);
+	INIT_DELAYED_WORK(&watchdog->work, watchdog_fn);
 }
 
 /**
  * ca_watchdog_exit() - stops the watchdog
- * @ca: the device, with no fragment in flight
+ * @watchdog: of a device with no fragment in flight
  */
-void ca_watchdog_exit(struct ca_device *ca)
+void ca_watchdog_exit(struct ca_watchdog *watchdog)
 {
-	cancel_delayed_work_sync(&ca->watchdog);
+	cancel_delayed_work_sync(&watchdog->work);
 }

@@ -275,6 +275,7 @@ void mutex_unlock(struct mutex *lock)
 static const struct cpumask online = { 0xf };
 const struct cpumask *cpu_online_mask = &online;
 struct task_struct *current;
+unsigned long jiffies;
 
 bool zalloc_cpumask_var(cpumask_var_t *mask, gfp_t gfp)
 {

@@ -193,15 +193,18 @@ struct list_head { struct list_head *next, *prev; };
 struct llist_head { void *first; };
 struct llist_node { struct llist_node *next; };
 struct work_struct { int unused; };
+typedef void (*work_func_t)(struct work_struct *work);
+typedef void (*crypto_completion_t)(void *data, int err);
 struct delayed_work { struct work_struct work; };
 struct tasklet_struct { int unused; };
 struct ca_shrinker { int unused; };
 struct bio_set { int unused; };
 struct workqueue_struct;
-struct completion;
 struct task_struct;
 struct page;
 extern struct task_struct *current;
+extern unsigned long jiffies;
+#define HZ	250
 
 typedef struct {
 	void *room;
@@ -217,7 +220,6 @@ void mempool_free(struct page *page, mempool_t *pool);
 #define offset_in_page(p)	((uintptr_t)(p) & (PAGE_SIZE - 1))
 #define memalloc_noio_save()	0U
 #define memalloc_noio_restore(flags) ((void)(flags))
-#define in_hardirq()		0
 #define irqs_disabled()		0
 #define in_task()		1
 #define ktime_get_ns()		1UL
@@ -283,6 +285,8 @@ struct queue_limits {
 
 enum req_op { REQ_OP_READ, REQ_OP_WRITE, REQ_OP_DISCARD };
 #define REQ_PREFLUSH			(1U << 18)
+#define REQ_RAHEAD			(1U << 19)
+#define BLK_STS_AGAIN			12
 #define bio_op(bio)			((enum req_op)((bio)->bi_opf & 255))
 #define bio_data_dir(bio)		((bio)->bi_opf & 1)
 #define bio_sectors(bio)		((bio)->bi_iter.bi_size >> SECTOR_SHIFT)
@@ -307,8 +311,6 @@ unsigned int bio_integrity_add_page(struct bio *bio, struct page *page, unsigned
 #define CA_TARGET_NOWAIT	0
 #define DM_TARGET_ZONED_HM	0
 #define DM_TARGET_ATOMIC_WRITES	0
-#define LOCKDEP_STILL_OK	0
-#define TAINT_USER		0
 #define AUDIT_DM_CTRL		0
 
 typedef enum { STATUSTYPE_INFO, STATUSTYPE_TABLE, STATUSTYPE_IMA } status_type_t;
@@ -375,7 +377,6 @@ const char *dm_shift_arg(struct dm_arg_set *as);
 #define dm_target_offset(ti, sector)	((sector) - (ti)->begin)
 #define dm_audit_log_ti(...)		((void)0)
 #define dm_audit_log_bio(...)		((void)0)
-#define add_taint(...)			((void)0)
 
 __printf(1, 2) void fuzz_log(const char *format, ...);
 #define DMERR			fuzz_log

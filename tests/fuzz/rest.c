@@ -1,56 +1,93 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The parts of the module that the fuzzer leaves out, since they get to see nothing of what user
- * space wrote: I/O. What they take is taken, so that it has to be given back.
+ * The parts of the module that the fuzzer leaves out, since they never see anything that user space
+ * wrote: I/O. What they take is taken, so that it has to be given back.
  */
 #include "../../dm-crypt-async.h"
+#include "../../src/map.h"
 
 #include <stdlib.h>
 
-int ca_io_init(struct ca_device *ca)
+int ca_fragments_init(struct ca_device *ca)
 {
-	return mempool_init_page_pool(&ca->pages, 1, 0);
+	return mempool_init_page_pool(&ca->fragments.pool, 1, 0);
 }
 
-void ca_io_exit(struct ca_device *ca)
+void ca_fragments_exit(struct ca_fragments *fragments)
 {
-	mempool_exit(&ca->pages);
+	mempool_exit(&fragments->pool);
 }
 
-int ca_dispatch_init(struct ca_device *ca)
+int ca_pages_init(struct ca_pages *pages, const char *name)
 {
-	ca->cpus = alloc_percpu(struct ca_cpu);
-	if (!ca->cpus)
-		return -ENOMEM;
-	ca_dispatch_reset(ca);
+	return mempool_init_page_pool(&pages->pool, 1, 0);
+}
+
+void ca_pages_exit(struct ca_pages *pages)
+{
+	mempool_exit(&pages->pool);
+}
+
+void ca_pages_set_limit(struct ca_pages *pages, unsigned int limit)
+{
+	pages->limit = limit;
+}
+
+void ca_pages_trim(struct ca_pages *pages)
+{
+}
+
+unsigned int ca_pages_cached(const struct ca_pages *pages)
+{
 	return 0;
 }
 
-void ca_dispatch_exit(struct ca_device *ca)
+unsigned int ca_pages_max_atomic_bytes(const struct ca_pages *pages)
 {
-	free_percpu(ca->cpus);
+	return 0;
 }
 
-void ca_dispatch_reset(struct ca_device *ca)
+int ca_workers_init(struct ca_device *ca)
 {
-	ca->fragment_bytes = 131072;
-	ca->inline_bytes = 16384;
+	return 0;
 }
 
-void ca_dispatch_set_cpus(struct ca_device *ca, const struct cpumask *mask)
+void ca_workers_exit(struct ca_workers *workers)
 {
-	ca->pinned = mask && mask->bits;
 }
 
-unsigned int ca_dispatch_emit_cpus(const struct ca_device *ca, char *result, unsigned int maxlen)
+void ca_workers_set_cpus(struct ca_workers *workers, const struct cpumask *mask)
+{
+	workers->is_pinned = mask && mask->bits;
+}
+
+unsigned int ca_workers_emit_cpus(const struct ca_workers *workers, char *result,
+				  unsigned int maxlen)
 {
 	unsigned int sz = 0;
 
-	DMEMIT("%s", ca->pinned ? "some" : "any");
+	DMEMIT("%s", workers->is_pinned ? "some" : "any");
 	return sz;
 }
 
-unsigned int ca_dispatch_emit_depth(const struct ca_device *ca, char *result, unsigned int maxlen)
+void ca_dispatch_init(struct ca_device *ca)
+{
+	ca_dispatch_reset(&ca->dispatch);
+}
+
+void ca_dispatch_reset(struct ca_dispatch *dispatch)
+{
+	dispatch->fragment_bytes = 131072;
+	dispatch->inline_bytes = 16384;
+}
+
+struct ca_inflight __percpu *ca_inflight_alloc(void)
+{
+	return alloc_percpu(struct ca_inflight);
+}
+
+unsigned int ca_inflight_emit(struct ca_inflight __percpu *inflight, char *result,
+			      unsigned int maxlen)
 {
 	unsigned int sz = 0;
 
@@ -58,34 +95,29 @@ unsigned int ca_dispatch_emit_depth(const struct ca_device *ca, char *result, un
 	return sz;
 }
 
-void ca_pages_set_limit(struct ca_device *ca, unsigned int limit)
+struct ca_softirq __percpu *ca_softirq_alloc(void)
 {
-	ca->page_limit = limit;
+	return alloc_percpu(struct ca_softirq);
 }
 
-void ca_pages_trim(struct ca_device *ca)
+void ca_softirq_free(struct ca_softirq __percpu *softirqs)
 {
+	free_percpu(softirqs);
 }
 
-unsigned int ca_pages_cached(const struct ca_device *ca)
-{
-	return 0;
-}
-
-unsigned int ca_pages_most(const struct ca_device *ca)
-{
-	return 0;
-}
-
-void ca_watchdog_init(struct ca_device *ca)
+void ca_zoned_init(struct ca_zoned *zoned)
 {
 }
 
-void ca_watchdog_exit(struct ca_device *ca)
+void ca_watchdog_init(struct ca_watchdog *watchdog)
 {
 }
 
-void ca_io_map(struct ca_device *ca, struct bio *bio)
+void ca_watchdog_exit(struct ca_watchdog *watchdog)
+{
+}
+
+void ca_map(struct ca_device *ca, struct bio *bio)
 {
 	abort();
 }

@@ -13,6 +13,9 @@
  * in no error, log or answer, nor in memory that is freed, and the words it came in are blanked.
  */
 #include "../../dm-crypt-async.h"
+#include "../../src/cipher.h"
+#include "../../src/iv.h"
+#include "../../src/request.h"
 #include "fuzz.h"
 
 #include <stdio.h>
@@ -191,8 +194,8 @@ static bool is_same(const struct ca_device *a, const struct ca_device *b)
 	const struct ca_cipher *c = &a->cipher, *d = &b->cipher;
 
 	return a->options == b->options && a->unit_size == b->unit_size && a->start == b->start &&
-	       a->iv_offset == b->iv_offset && a->meta_used == b->meta_used &&
-	       a->meta_size == b->meta_size && a->authenticated == b->authenticated &&
+	       a->iv_offset == b->iv_offset && a->meta.used == b->meta.used &&
+	       a->meta.size == b->meta.size && c->is_authenticated == d->is_authenticated &&
 	       c->tfm_count == d->tfm_count && c->iv_ops == d->iv_ops && c->iv_size == d->iv_size &&
 	       c->request_size == d->request_size && c->key.size == d->key.size &&
 	       c->key.parts == d->key.parts && c->key.extra == d->key.extra &&
@@ -249,7 +252,7 @@ static void check_unit(const struct ca_device *ca, bool write)
 	struct ca_unit unit = {
 		.iv = ca_request_iv(cipher, r),
 		.sector = ca->iv_offset + write,
-		.write = write,
+		.is_write = write,
 		.data = calloc(1, ca->unit_size),
 		.scratch = ca_request_scratch(cipher, r),
 	};

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The choice of where a fragment is converted, as a function: every combination of what it can be
- * told, held against rules that are written down here, and once more as a table of cases that
- * matter, with the place by name. And what is learnt of how long a conversion takes.
+ * Tests the decision where a fragment is converted: every combination of its arguments against
+ * rules that are written down here, and once more as a table of cases that matter, with the place
+ * by name. Then the averages of how long a conversion takes.
  */
 #include <stdio.h>
 
-#include "../../src/choose.h"
+#include "../../src/decide.h"
 
 #define KIB 1024
 #define COMBINATIONS (6 * 128)
@@ -23,12 +23,12 @@ static void point(int ok, const char *what)
 struct rule {
 	const char *text;
 	int (*applies)(const struct ca_choice *choice);
-	enum ca_place place;	/* where CA_INLINE, a hard interrupt's is CA_LATER */
+	enum ca_where where;	/* where CA_INLINE, a hard interrupt's is CA_SOFTIRQ */
 };
 
 static int needs_worker(const struct ca_choice *c)
 {
-	return c->worker_only && c->caller != CA_FROM_SLEEPER;
+	return c->needs_worker && c->caller != CA_FROM_SLEEPER;
 }
 
 static int in_hardirq(const struct ca_choice *c)
@@ -38,35 +38,35 @@ static int in_hardirq(const struct ca_choice *c)
 
 static int user_says(const struct ca_choice *c)
 {
-	return c->stay && !needs_worker(c);
+	return c->no_offload && !needs_worker(c);
 }
 
 static int large_in_interrupt(const struct ca_choice *c)
 {
-	return (c->caller == CA_FROM_SOFTIRQ || in_hardirq(c)) && c->bytes > c->most && !c->stay &&
-	       !c->worker_only;
+	return (c->caller == CA_FROM_SOFTIRQ || in_hardirq(c)) && c->bytes > c->max_inline &&
+	       !c->no_offload && !c->needs_worker;
 }
 
 static int out_of_time(const struct ca_choice *c)
 {
-	return c->spent && !c->stay;
+	return c->is_spent && !c->no_offload;
 }
 
 static int single(const struct ca_choice *c)
 {
-	return (c->alone || c->caller >= CA_FROM_WORKER) && !c->more && !c->spent &&
+	return (c->is_depth_one || c->caller >= CA_FROM_WORKER) && !c->more && !c->is_spent &&
 	       !needs_worker(c) && !large_in_interrupt(c);
 }
 
 static int nobody_helps(const struct ca_choice *c)
 {
-	return !c->helper && !c->spent && !needs_worker(c) && !large_in_interrupt(c);
+	return !c->has_helper && !c->is_spent && !needs_worker(c) && !large_in_interrupt(c);
 }
 
 static int shared(const struct ca_choice *c)
 {
-	return c->helper && !c->stay &&
-	       (c->more || (!c->alone && c->caller < CA_FROM_WORKER));
+	return c->has_helper && !c->no_offload &&
+	       (c->more || (!c->is_depth_one && c->caller < CA_FROM_WORKER));
 }
 
 static const struct rule rules[] = {
@@ -91,19 +91,19 @@ static struct ca_choice combination(unsigned int n)
 	return (struct ca_choice) {
 		.caller = callers[n / 128],
 		.bytes = n & 1 ? 64 * KIB : 4 * KIB,
-		.most = 16 * KIB,
+		.max_inline = 16 * KIB,
 		.more = !!(n & 2),
-		.worker_only = !!(n & 4),
-		.stay = !!(n & 8),
-		.alone = !!(n & 16),
-		.helper = !!(n & 32),
-		.spent = !!(n & 64),
+		.needs_worker = !!(n & 4),
+		.no_offload = !!(n & 8),
+		.is_depth_one = !!(n & 16),
+		.has_helper = !!(n & 32),
+		.is_spent = !!(n & 64),
 	};
 }
 
-static enum ca_place place_of(const struct rule *rule, const struct ca_choice *choice)
+static enum ca_where where_of(const struct rule *rule, const struct ca_choice *choice)
 {
-	return rule->place == CA_INLINE && in_hardirq(choice) ? CA_LATER : rule->place;
+	return rule->where == CA_INLINE && in_hardirq(choice) ? CA_SOFTIRQ : rule->where;
 }
 
 static void check_rule(const struct rule *rule)
@@ -118,7 +118,7 @@ static void check_rule(const struct rule *rule)
 		if (!rule->applies(&choice))
 			continue;
 		applied++;
-		if (ca_choose(&choice) != place_of(rule, &choice)) {
+		if (ca_decide(&choice) != where_of(rule, &choice)) {
 			printf("# combination %u\n", n);
 			ok = 0;
 		}
@@ -136,7 +136,7 @@ static void check_hardirq(void)
 	for (n = 0; n < COMBINATIONS; n++) {
 		struct ca_choice choice = combination(n);
 
-		if (in_hardirq(&choice) && ca_choose(&choice) == CA_INLINE)
+		if (in_hardirq(&choice) && ca_decide(&choice) == CA_INLINE)
 			ok = 0;
 	}
 	point(ok, "nothing is done in a hard interrupt");
@@ -175,11 +175,11 @@ static int inline_of(unsigned int *guess, unsigned int bytes, unsigned int ns)
 	int i;
 
 	for (i = 0; i < 1000; i++) {
-		if (bytes <= ca_inline_most(SETTING, *guess)) {
-			*guess = ca_learn(*guess, ns);
+		if (bytes <= ca_inline_max(SETTING, *guess)) {
+			*guess = ca_ewma_add(*guess, ns);
 			found++;
 		} else {
-			*guess = ca_doubt(*guess);
+			*guess = ca_ewma_decay(*guess);
 		}
 	}
 	return found;
@@ -189,18 +189,18 @@ static void check_guess(void)
 {
 	unsigned int guess = 0;
 
-	point(ca_inline_most(SETTING, 0) == SETTING, "nothing known: the user's bound");
-	point(ca_inline_most(0, 0) == 0 && ca_inline_most(0, 100) == 0, "the user wants none");
-	point(ca_inline_most(SETTING, 1) == SETTING, "a very fast cipher: the user's bound");
-	point(ca_inline_most(SETTING, ~0U) == CA_INLINE_LEAST, "a very slow one: the least");
+	point(ca_inline_max(SETTING, 0) == SETTING, "nothing known: the user's bound");
+	point(ca_inline_max(0, 0) == 0 && ca_inline_max(0, 100) == 0, "the user wants none");
+	point(ca_inline_max(SETTING, 1) == SETTING, "a very fast cipher: the user's bound");
+	point(ca_inline_max(SETTING, ~0U) == CA_INLINE_MIN, "a very slow one: the least");
 	point(inline_of(&guess, SETTING, 4000) == 1000, "256 us for a read: always");
-	guess = ca_learn(guess, 1000000);
-	point(ca_inline_most(SETTING, guess) < SETTING, "one that was interrupted for long counts");
+	guess = ca_ewma_add(guess, 1000000);
+	point(ca_inline_max(SETTING, guess) < SETTING, "one that was interrupted for long counts");
 	point(inline_of(&guess, SETTING, 4000) > 0 && inline_of(&guess, SETTING, 4000) == 1000,
 	      "but not for ever");
 	inline_of(&guess, SETTING, 100000);
 	point(inline_of(&guess, SETTING, 100000) < 20, "6.4 ms for a read: hardly ever");
-	point(inline_of(&guess, CA_INLINE_LEAST, 100000) == 1000, "the least: always");
+	point(inline_of(&guess, CA_INLINE_MIN, 100000) == 1000, "the least: always");
 }
 
 /* How many of 1000 fragments are handed over, if it takes so long to wake a worker. */
@@ -212,10 +212,10 @@ static int handed_over(unsigned int *guess, unsigned int bytes, unsigned int kib
 
 	for (i = 0; i < 1000; i++) {
 		if (ca_is_worth_wake(bytes, kib_ns, *guess)) {
-			*guess = ca_learn(*guess, ns);
+			*guess = ca_ewma_add(*guess, ns);
 			found++;
 		} else {
-			*guess = ca_doubt(*guess);
+			*guess = ca_ewma_decay(*guess);
 		}
 	}
 	return found;
@@ -229,7 +229,7 @@ static void check_wake(void)
 	point(!ca_is_worth_wake(4096, 0, 100), "a wake-up is known: next a conversion is");
 	point(handed_over(&guess, 65536, 4000, 30000) == 1000, "256 us, 30 us to wake: always");
 	point(handed_over(&guess, 4096, 4000, 30000) < 50, "16 us, 30 us to wake: hardly ever");
-	guess = ca_learn(guess, 1000000000);
+	guess = ca_ewma_add(guess, 1000000000);
 	point(!ca_is_worth_wake(65536, 4000, guess), "one that was interrupted for long counts");
 	handed_over(&guess, 65536, 4000, 30000);
 	handed_over(&guess, 65536, 4000, 30000);
@@ -242,38 +242,38 @@ int main(void)
 	static const struct {
 		const char *text;
 		struct ca_choice choice;
-		enum ca_place place;
+		enum ca_where where;
 	} cases[] = {
 		{ "a 4k write, one at a time, however many CPUs are idle",
-		  { .caller = CA_FROM_MAP, .bytes = 4 * KIB, .alone = 1, .helper = 1 },
+		  { .caller = CA_FROM_MAP, .bytes = 4 * KIB, .is_depth_one = 1, .has_helper = 1 },
 		  CA_INLINE },
 		{ "a 4k write among many, with an idle CPU",
-		  { .caller = CA_FROM_MAP, .bytes = 4 * KIB, .helper = 1 }, CA_QUEUE },
+		  { .caller = CA_FROM_MAP, .bytes = 4 * KIB, .has_helper = 1 }, CA_QUEUE },
 		{ "a 4k write among many, all workers have enough to do",
 		  { .caller = CA_FROM_MAP, .bytes = 4 * KIB }, CA_INLINE },
 		{ "the first part of a 1 MiB write",
-		  { .caller = CA_FROM_MAP, .bytes = 128 * KIB, .more = 1, .alone = 1, .helper = 1 },
-		  CA_QUEUE },
+		  { .caller = CA_FROM_MAP, .bytes = 128 * KIB, .more = 1, .is_depth_one = 1,
+		    .has_helper = 1 }, CA_QUEUE },
 		{ "its last part",
-		  { .caller = CA_FROM_MAP, .bytes = 128 * KIB, .alone = 1, .helper = 1 },
+		  { .caller = CA_FROM_MAP, .bytes = 128 * KIB, .is_depth_one = 1, .has_helper = 1 },
 		  CA_INLINE },
 		{ "a 4k read that an interrupt ends",
-		  { .caller = CA_FROM_SOFTIRQ, .bytes = 4 * KIB, .most = 16 * KIB, .alone = 1 },
-		  CA_INLINE },
+		  { .caller = CA_FROM_SOFTIRQ, .bytes = 4 * KIB, .max_inline = 16 * KIB,
+		    .is_depth_one = 1 }, CA_INLINE },
 		{ "a 4k read that a hard interrupt ends",
-		  { .caller = CA_FROM_HARDIRQ, .bytes = 4 * KIB, .most = 16 * KIB, .alone = 1 },
-		  CA_LATER },
+		  { .caller = CA_FROM_HARDIRQ, .bytes = 4 * KIB, .max_inline = 16 * KIB,
+		    .is_depth_one = 1 }, CA_SOFTIRQ },
 		{ "one of many that a hard interrupt ends, with an idle CPU",
-		  { .caller = CA_FROM_HARDIRQ, .bytes = 4 * KIB, .most = 16 * KIB, .helper = 1 },
-		  CA_QUEUE },
+		  { .caller = CA_FROM_HARDIRQ, .bytes = 4 * KIB, .max_inline = 16 * KIB,
+		    .has_helper = 1 }, CA_QUEUE },
 		{ "a 64k read that an interrupt ends",
-		  { .caller = CA_FROM_SOFTIRQ, .bytes = 64 * KIB, .most = 16 * KIB, .alone = 1 },
-		  CA_QUEUE },
+		  { .caller = CA_FROM_SOFTIRQ, .bytes = 64 * KIB, .max_inline = 16 * KIB,
+		    .is_depth_one = 1 }, CA_QUEUE },
 		{ "the same with no_read_workqueue",
-		  { .caller = CA_FROM_SOFTIRQ, .bytes = 64 * KIB, .most = 16 * KIB, .stay = 1 },
-		  CA_INLINE },
+		  { .caller = CA_FROM_SOFTIRQ, .bytes = 64 * KIB, .max_inline = 16 * KIB,
+		    .no_offload = 1 }, CA_INLINE },
 		{ "an authenticated write",
-		  { .caller = CA_FROM_MAP, .bytes = 4 * KIB, .worker_only = 1, .alone = 1 },
+		  { .caller = CA_FROM_MAP, .bytes = 4 * KIB, .needs_worker = 1, .is_depth_one = 1 },
 		  CA_QUEUE },
 		{ NULL },
 	};
@@ -286,7 +286,7 @@ int main(void)
 	check_guess();
 	check_wake();
 	for (i = 0; cases[i].text; i++)
-		point(ca_choose(&cases[i].choice) == cases[i].place, cases[i].text);
+		point(ca_decide(&cases[i].choice) == cases[i].where, cases[i].text);
 	printf("1..%d\n", number);
 	return failures != 0;
 }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The end of a base io, its references and its states.
+ *
+ * A base ends once, after its last fragment, with the first error that any fragment met. The thread
+ * that drops the last reference ends it, and reads the error only then.
+ */
+#include "base.h"
+
+#include <linux/highmem.h>
+#include <linux/minmax.h>
+#include <linux/sched.h>
+
+#include "../dm-crypt-async.h"
+#include "fragment.h"
+#include "inflight.h"
+#include "meta.h"
+#include "stats.h"
+#include "trace.h"
+#include "watchdog.h"
+
+#define DM_MSG_PREFIX	CA_NAME
+
+/* The legal moves: from the row's state to any state in its mask. */
+const unsigned int ca_base_moves[CA_BASE_STATES] = {
+	[CA_BASE_NEW]		= BIT(CA_BASE_READING) | BIT(CA_BASE_ENDED),
+	[CA_BASE_READING]	= BIT(CA_BASE_READ) | BIT(CA_BASE_ENDED),
+	[CA_BASE_READ]		= BIT(CA_BASE_RECHECKING) | BIT(CA_BASE_ENDED),
+	[CA_BASE_RECHECKING]	= BIT(CA_BASE_ENDED),
+};
+
+/**
+ * ca_base_copy() - copies data between a base bio's memory and bounce pages
+ * @to: lists the destination
+ * @to_at: position there; its bi_size says how much is copied
+ * @from: lists the source
+ * @from_at: position there
+ *
+ * Context: Any.
+ */
+void ca_base_copy(const struct bio_vec *to, struct bvec_iter to_at,
+		  const struct bio_vec *from, struct bvec_iter from_at)
+{
+	while (to_at.bi_size) {
+		struct bio_vec out = bvec_iter_bvec(to, to_at);
+		struct bio_vec in = bvec_iter_bvec(from, from_at);
+		unsigned int bytes = min(out.bv_len, in.bv_len);
+
+		memcpy_page(out.bv_page, out.bv_offset, in.bv_page, in.bv_offset, bytes);
+		bvec_iter_advance_single(to, &to_at, bytes);
+		bvec_iter_advance_single(from, &from_at, bytes);
+	}
+}
+
+/**
+ * ca_base_report_error() - logs an error of the lower device
+ * @base: the base, or of a fragment's
+ * @sector: where the I/O began, relative to the target
+ * @bytes: its size
+ * @status: the error
+ *
+ * Context: Any.
+ */
+void ca_base_report_error(const struct ca_base *base, sector_t sector, unsigned int bytes,
+			  blk_status_t status)
+{
+	const struct ca_device *ca = base->ca;
+
+	if (!ca_base_is_error(base, status))
+		return;
+	DMERR_LIMIT("%s: %s of %u bytes at sector %llu failed on %s (%d): see its messages",
+		    ca_device_name(ca), base->is_write ? "write" : "read", bytes,
+		    ca->ti->begin + sector, ca->dev->name, blk_status_to_errno(status));
+}
+
+/**
+ * ca_base_end() - ends the base bio, and with it the base
+ * @base: the base, of which the caller had the last reference
+ *
+ * Context: Any.
+ */
+void ca_base_end(struct ca_base *base)
+{
+	struct bio *bio = base->bio;
+
+	if (unlikely(base->state == CA_BASE_ENDED)) {
+		ca_watchdog_state_error(base->ca, "a bio ends twice", base->state,
+					CA_BASE_ENDED);
+		return;
+	}
+	ca_base_move(base, CA_BASE_ENDED);
+	if (unlikely(base->status) && ca_base_is_error(base, base->status))
+		ca_count(base->ca, CA_STAT_ERRORS);
+	if (base->meta)
+		ca_meta_put(base);
+	trace_ca_bio_end(base);
+	ca_inflight_end(base->inflight);
+	bio->bi_status = base->status;
+	if (!base->end_io) {
+		bio_endio(bio);
+		return;
+	}
+	/* bio_endio() has run already: only the completion of the bio's owner is left. */
+	bio->bi_io_vec = base->vecs;
+	bio->bi_private = base->private;
+	bio->bi_end_io = base->end_io;
+	bio->bi_end_io(bio);
+}

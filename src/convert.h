@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The conversion of a fragment, unit by unit, and where it stands. */
+#ifndef CA_CONVERT_H
+#define CA_CONVERT_H
+
+#include <linux/atomic.h>
+#include <linux/bvec.h>
+#include <linux/types.h>
+
+#include "decide.h"
+
+struct ca_request;
+struct dm_crypt_io;
+
+/* Whether a fragment's converter is running, as convert_context.run. */
+enum ca_run {
+	CA_RUNNING,	/* it is, or is about to be */
+	CA_KICKED,	/* it is, but must not park: the driver's answer has come already */
+	CA_PARKED,	/* no; the thread with the driver's answer sets CA_RUNNING and queues it */
+};
+
+/**
+ * struct ca_position - the next unit of a conversion
+ * @in: the source, and with its bi_size the bytes that are left
+ * @out: the destination; unused when converting in place
+ * @sector: the unit's first sector plus iv_offset
+ * @tag: the unit's metadata, NULL on a device without
+ */
+struct ca_position {
+	struct bvec_iter in;
+	struct bvec_iter out;
+	u64 sector;
+	u8 *tag;
+};
+
+/**
+ * struct convert_context - where a conversion stands; each fragment has one of its own, and no two
+ *	fragments ever share one
+ *
+ * Owned by the converter, the one thread that is in ca_convert(); passed on through @run:
+ * @from: list of the source's memory
+ * @to: list of the destination's; the same list when converting in place
+ * @at: the next unit
+ * @settled: requests that the converter itself knows to be over, not yet taken off @pending
+ *
+ * Shared with the crypto driver's callbacks:
+ * @pending: one for the converter and one for each unit of the fragment that is not over. Set
+ *	once, before the first request, so that a request costs no atomic operation unless its
+ *	callback comes. The thread that takes it to zero ends the conversion, and no other thread
+ *	touches the fragment any more.
+ * @run: see enum ca_run
+ * @awaited: the request that the converter submitted last, or the built-in one while it waits for
+ *	that; an event of this request resumes a parked fragment
+ * @is_request_busy: the request that is built into the fragment is with the driver
+ * @error: the first error of this fragment, as a negative errno
+ */
+struct convert_context {
+	const struct bio_vec *from;
+	const struct bio_vec *to;
+	struct ca_position at;
+	unsigned int settled;
+
+	atomic_t pending;
+	atomic_t run;
+	int error;
+	struct ca_request *awaited;
+	unsigned long is_request_busy;
+};
+
+/**
+ * ca_convert_init() - points a conversion at its memory
+ * @ctx: the conversion
+ * @from: lists the source
+ * @in: position there; @bytes of it are converted
+ * @to: lists the destination, from its beginning; @from to convert in place
+ * @bytes: a multiple of the unit
+ * @units: the same in units
+ *
+ * Context: Any. The caller also sets the position's sector and tag.
+ */
+static inline void ca_convert_init(struct convert_context *ctx, const struct bio_vec *from,
+				   const struct bvec_iter *in, const struct bio_vec *to,
+				   unsigned int bytes, unsigned int units)
+{
+	ctx->from = from;
+	ctx->to = to;
+	ctx->at.in = *in;
+	ctx->at.in.bi_size = bytes;
+	if (to != from)
+		ctx->at.out = (struct bvec_iter) { .bi_size = bytes };
+	ctx->settled = 0;
+	atomic_set(&ctx->pending, units + 1);
+	ctx->is_request_busy = 0;
+	ctx->error = 0;
+}
+
+/* Converts, and returns whether that is over; _finish() then goes on with converted(). */
+bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller);
+void ca_convert_finish(struct dm_crypt_io *io, bool in_task);
+/* Both of them, in a task, from the beginning: here, or in a worker. */
+void ca_convert_start(struct dm_crypt_io *io, enum ca_caller caller);
+void ca_convert_queue(struct dm_crypt_io *io);
+
+#endif /* CA_CONVERT_H */

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reads: read into the base bio -> split -> converted in place -> ended.
+ *
+ * A read needs no memory: the base bio itself goes to the lower device, with its bi_end_io replaced
+ * until it comes back. With metadata there is a clone, since the metadata is attached to that. A
+ * read whose tag does not match goes on in recheck.c.
+ */
+#include "read.h"
+
+#include <linux/bio.h>
+#include <linux/irqflags.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+#include <linux/sched/clock.h>
+
+#include "../dm-crypt-async.h"
+#include "base.h"
+#include "convert.h"
+#include "decide.h"
+#include "dispatch.h"
+#include "fragment.h"
+#include "latency.h"
+#include "meta.h"
+#include "recheck.h"
+#include "softirq.h"
+#include "split.h"
+#include "stats.h"
+#include "workers.h"
+
+/* ---------------------------------------------------------------------------- the end */
+
+/* All fragments have ended: a read that failed in the cipher is read once more. */
+static void end_read(struct ca_base *base)
+{
+	if (unlikely(base->is_mismatch))
+		ca_recheck_start(base);
+	else
+		ca_base_end(base);
+}
+
+/*
+ * Whether a fragment that failed may be well when it is read and converted once more: its tag did
+ * not match, or the driver had no memory and may have left its data half converted.
+ */
+static bool is_worth_recheck(const struct dm_crypt_io *io)
+{
+	int err = io->ctx.error;
+
+	return err == -ENOMEM || (err == -EBADMSG && io->ca->cipher.aead);
+}
+
+/* Goes on when a fragment's conversion is over. */
+static void read_converted(struct dm_crypt_io *io, bool in_task)
+{
+	blk_status_t status = BLK_STS_OK;
+	struct ca_base *base;
+
+	if (unlikely(io->ctx.error)) {
+		status = BLK_STS_IOERR;
+		if (is_worth_recheck(io))
+			WRITE_ONCE(io->base->is_mismatch, true);
+	}
+	base = ca_fragment_end(io, status);
+	if (base)
+		end_read(base);
+}
+
+/* ---------------------------------------------------------------------------- splitting */
+
+/*
+ * The ciphertext is in memory: splits it and converts the fragments that are not handed out. Does
+ * not wait for fragments: if none can be allocated, the base's own converts the rest.
+ */
+static void split_read(struct ca_base *base, enum ca_caller caller)
+{
+	struct dm_crypt_io *io = &base->first;
+	unsigned int part = ca_dispatch_split_size(base);
+	bool helps = ca_split_helps_out(caller) && part < base->rest.bi_size;
+
+	io->converted = read_converted;
+	if (helps)
+		atomic_inc(&base->refs);
+	for (; part < base->rest.bi_size; part = ca_dispatch_split_size(base)) {
+		io = ca_fragment_alloc(base, GFP_NOWAIT | __GFP_NOWARN);
+		if (!io)
+			break;
+		io->converted = read_converted;
+		atomic_inc(&base->refs);
+		ca_split_take(io, part);
+		ca_split_dispatch(io, caller, true);
+	}
+	io = &base->first;
+	ca_split_take(io, base->rest.bi_size);
+	ca_split_dispatch(io, caller, false);
+	if (helps && ca_split_help_out(base, caller))
+		end_read(base);
+}
+
+/* A worker of the list splits a read. */
+static void split_read_job(struct ca_job *job, enum ca_caller caller)
+{
+	struct ca_base *base = container_of(job, struct ca_base, job);
+
+	ca_latency_end(&base->ca->latency, false, CA_PHASE_QUEUE, &base->first.queued_at);
+	split_read(base, caller);
+}
+
+/* Leaves a read to a worker. */
+static void defer_read(struct ca_base *base)
+{
+	struct ca_device *ca = base->ca;
+
+	ca_count(ca, CA_STAT_DEFERRED);
+	base->first.queued_at = ca_latency_begin(&ca->latency);
+	base->job.run = split_read_job;
+	base->job.base = base;
+	base->job.bytes = base->all.bi_size;
+	ca_workers_add(&ca->workers, &base->job, ca_dispatch_is_sync_submitter(base));
+}
+
+/* ------------------------------------------------------------------------ completion */
+
+/* Splits a read in a soft interrupt, within bounds of size and time, or leaves it to a worker. */
+static void split_in_softirq(struct ca_base *base)
+{
+	const unsigned int bytes = base->rest.bi_size;
+	const bool is_whole = bytes <= READ_ONCE(base->ca->dispatch.fragment_bytes);
+	u64 now = local_clock();
+
+	if (ca_dispatch_decide_read(base, CA_FROM_SOFTIRQ, is_whole, now) == CA_QUEUE) {
+		defer_read(base);
+		return;
+	}
+	if (is_whole) {
+		base->first.converted = read_converted;
+		ca_split_take(&base->first, bytes);
+		ca_split_convert_in_softirq(&base->first, now);
+		return;
+	}
+	/*
+	 * A conversion that is short enough for here ends before another CPU could begin to help.
+	 */
+	base->min_split = 0;
+	split_read(base, CA_FROM_SOFTIRQ);
+}
+
+/* The soft interrupt that follows a hard one. */
+static void softirq_job(struct ca_job *job, enum ca_caller caller)
+{
+	struct ca_base *base = container_of(job, struct ca_base, job);
+
+	ca_latency_end(&base->ca->latency, false, CA_PHASE_QUEUE, &base->first.queued_at);
+	split_in_softirq(base);
+}
+
+/* Bios cannot be converted in a hard interrupt: leaves the read to a soft one or to a worker. */
+static void leave_hardirq(struct ca_base *base)
+{
+	struct ca_device *ca = base->ca;
+
+	if (ca_dispatch_decide_read(base, CA_FROM_HARDIRQ, true, 0) == CA_QUEUE) {
+		defer_read(base);
+		return;
+	}
+	base->first.queued_at = ca_latency_begin(&ca->latency);
+	base->job.run = softirq_job;
+	ca_softirq_add(ca->softirqs, &base->job);
+}
+
+/* The lower device has answered. */
+static void complete_read(struct ca_base *base, blk_status_t status)
+{
+	ca_latency_end(&base->ca->latency, false, CA_PHASE_DEVICE, &base->first.since);
+	if (unlikely(status)) {
+		ca_base_report_error(base, base->sector, base->all.bi_size, status);
+		base->status = status;
+		ca_base_end(base);
+		return;
+	}
+	ca_base_move(base, CA_BASE_READ);
+	if (in_hardirq() || irqs_disabled())
+		leave_hardirq(base);
+	else if (in_task() && base->submitter == current)
+		split_read(base, CA_FROM_SUBMITTER);
+	else
+		split_in_softirq(base);
+}
+
+static void complete_read_base(struct bio *bio)
+{
+	complete_read(bio->bi_private, bio->bi_status);
+}
+
+static void complete_read_clone(struct bio *clone)
+{
+	struct ca_base *base = clone->bi_private;
+	blk_status_t status = clone->bi_status;
+
+	bio_put(clone);
+	complete_read(base, status);
+}
+
+/* ------------------------------------------------------------------------------- start */
+
+/* Return: the clone for a read with metadata, NULL if @gfp does not allow to wait for it. */
+static struct bio *make_read_clone(struct ca_base *base, gfp_t gfp)
+{
+	struct ca_device *ca = base->ca;
+	struct bio *clone;
+
+	if (!ca_meta_get(base, gfp))
+		return NULL;
+	clone = bio_alloc_clone(ca->dev->bdev, base->bio, gfp, &ca->fragments.bios);
+	if (!clone)
+		return NULL;
+	if (!ca_meta_reserve(&ca->meta, clone, gfp)) {
+		bio_put(clone);
+		return NULL;
+	}
+	clone->bi_iter.bi_sector = ca->start + base->sector;
+	clone->bi_private = base;
+	clone->bi_end_io = complete_read_clone;
+	bio_clear_polled(clone);
+	return clone;
+}
+
+/* Return: whether a read with metadata is under way; false only if @gfp does not allow to wait. */
+static bool submit_read_clone(struct ca_base *base, gfp_t gfp)
+{
+	struct ca_device *ca = base->ca;
+	struct bio *clone;
+
+	base->first.since = ca_latency_begin(&ca->latency);
+	clone = make_read_clone(base, gfp);
+	if (!clone)
+		return false;
+	ca_base_move(base, CA_BASE_READING);
+	if (ca_meta_attach(ca, clone, base->meta)) {
+		bio_put(clone);
+		base->status = BLK_STS_IOERR;
+		ca_base_end(base);
+	} else {
+		dm_submit_bio_remap(base->bio, clone);
+	}
+	return true;
+}
+
+/* A splitter that may sleep for memory. */
+static void submit_read_work(struct work_struct *work)
+{
+	struct ca_base *base = container_of(work, struct ca_base, job.work);
+	struct ca_device *ca = base->ca;
+	struct ca_worker_scope scope = ca_worker_begin(&ca->workers, base);
+
+	base->bio->bi_opf &= ~REQ_NOWAIT;
+	submit_read_clone(base, GFP_NOIO);
+	atomic_dec(&ca->split.waiting);
+	ca_worker_end(scope);
+}
+
+/**
+ * ca_read_start() - reads a base bio, splits and converts it
+ * @base: the base, new
+ *
+ * Context: Task, below submit_bio(); does not sleep for memory.
+ */
+void ca_read_start(struct ca_base *base)
+{
+	struct ca_device *ca = base->ca;
+
+	if (ca->meta.size) {
+		if (!submit_read_clone(base, GFP_NOWAIT | __GFP_NOWARN))
+			ca_split_defer(base, submit_read_work);
+		return;
+	}
+	base->first.since = ca_latency_begin(&ca->latency);
+	bio_set_dev(base->bio, ca->dev->bdev);
+	ca_base_redirect_bio(base, ca->start + base->sector, complete_read_base);
+	ca_base_move(base, CA_BASE_READING);
+	dm_submit_bio_remap(base->bio, NULL);
+}

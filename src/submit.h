@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Submission: converted write fragments go to the lower device, and come back from it. */
+#ifndef CA_SUBMIT_H
+#define CA_SUBMIT_H
+
+#include <linux/types.h>
+
+struct dm_crypt_io;
+
+/* Here, in a task; in a worker of this CPU; or not at all, with an error. */
+void ca_submit_write(struct dm_crypt_io *io);
+void ca_submit_queue(struct dm_crypt_io *io);
+void ca_submit_drop(struct dm_crypt_io *io, bool clear);
+
+#endif /* CA_SUBMIT_H */

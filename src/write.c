@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Writes: split -> converted into bounce pages -> submitted -> ended.
+ *
+ * If the IV generator or an authenticated cipher asks for it, a write is copied into its bounce
+ * pages and converted there. A write that is small enough to be one fragment needs no clone: the
+ * base bio itself goes to the lower device, with bounce pages in place of the writer's memory. With
+ * metadata there is always a clone, since the metadata is attached to that.
+ *
+ * Waiting for memory. A write's fragment needs, in this order,
+ *
+ *	1. the base's page for metadata (on a device that has it),
+ *	2. its object (unless it is the base's first),
+ *	3. a clone bio, and for that a payload for metadata, from the allocator,
+ *	4. at least one bounce page.
+ *
+ * A base bio that goes to the lower device itself needs pages only. A splitter sleeps for one of
+ * these only on split_wq, and only while it holds nothing that comes later. The resource that it
+ * waits for is held by fragments that have all they need, or by splitters that wait for something
+ * later in the order; a fragment that has all it needs ends by itself. Pages after the first are
+ * taken only if they are at hand: the fragment is trimmed to the pages that it got; one write at a
+ * time that must not be split waits for all of its pages (see pages.c). Below map nothing sleeps,
+ * since bios submitted there wait on current->bio_list for map to return: when something is
+ * missing, the rest goes to split_wq.
+ */
+#include "write.h"
+
+#include <linux/bio.h>
+
+#include "../dm-crypt-async.h"
+#include "base.h"
+#include "convert.h"
+#include "decide.h"
+#include "dispatch.h"
+#include "fragment.h"
+#include "meta.h"
+#include "pages.h"
+#include "split.h"
+#include "stats.h"
+#include "submit.h"
+#include "workers.h"
+#include "zoned.h"
+
+/* Goes on when a fragment's conversion is over. */
+static void write_converted(struct dm_crypt_io *io, bool in_task)
+{
+	const bool is_ordered = io->ca->zoned.is_ordered;
+
+	if (unlikely(io->ctx.error)) {
+		if (is_ordered)
+			ca_zoned_leave(io);
+		ca_submit_drop(io, true);
+		return;
+	}
+	ca_fragment_move(io, CA_FRAGMENT_CONVERTED);
+	if (is_ordered)
+		ca_zoned_submit(io, in_task);
+	else if (in_task)
+		ca_submit_write(io);
+	else
+		ca_submit_queue(io);
+}
+
+/* Whether the rest is all of the base bio, and can be one fragment without a clone. */
+static bool is_one_fragment(const struct ca_base *base)
+{
+	const struct ca_device *ca = base->ca;
+	unsigned int bytes = base->rest.bi_size;
+
+	return !base->is_started && bytes <= CA_BASE_PAGES * PAGE_SIZE && !ca->meta.size &&
+	       ((bytes <= READ_ONCE(ca->dispatch.fragment_bytes) && !base->min_split) ||
+		base->bio->bi_opf & REQ_ATOMIC);
+}
+
+/* Return: whether the first fragment now has all of the base bio, and pages for it. */
+static bool take_all(struct ca_base *base)
+{
+	struct dm_crypt_io *io = &base->first;
+	struct ca_device *ca = base->ca;
+
+	io->bounce.vecs = base->bounce_vecs;
+	if (!ca_pages_fill_all(&ca->pages, &io->bounce, base->rest.bi_size, false))
+		return false;
+	/* Now: it also notes whose cgroup the bio is of, which a worker could not. */
+	bio_set_dev(base->bio, ca->dev->bdev);
+	base->is_started = true;
+	ca_split_take(io, base->rest.bi_size);
+	return true;
+}
+
+/*
+ * Return: a clone for @io with pages for as much of @wanted as there are, for all of it if
+ * @is_whole; NULL if something is missing.
+ */
+static struct bio *make_write_clone(struct dm_crypt_io *io, unsigned int wanted, bool is_whole,
+				    bool may_wait)
+{
+	gfp_t gfp = may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
+	struct ca_device *ca = io->ca;
+	struct bio *clone;
+
+	clone = ca_fragment_alloc_bio(io->base, ca_base_rest_sector(io->base), wanted, gfp);
+	if (!clone)
+		return NULL;
+	io->bounce.vecs = clone->bi_io_vec;
+	if (!ca_meta_reserve(&ca->meta, clone, gfp) ||
+	    !(is_whole ? ca_pages_fill_all(&ca->pages, &io->bounce, wanted, may_wait) :
+			 ca_pages_fill(&ca->pages, &io->bounce, wanted, may_wait))) {
+		bio_put(clone);
+		return NULL;
+	}
+	clone->bi_vcnt = io->bounce.count;
+	clone->bi_iter.bi_size = io->bounce.bytes;
+	return clone;
+}
+
+/*
+ * Return: the next fragment of a write, with all it needs to come to its end; NULL if something is
+ * missing and the caller may not wait. The last one takes over the splitter's reference on the
+ * base, unless there are several and the splitter will help out.
+ */
+static struct dm_crypt_io *split_off(struct ca_base *base, enum ca_caller caller)
+{
+	bool may_wait = caller == CA_FROM_SLEEPER;
+	gfp_t gfp = may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
+	const bool is_whole = base->bio->bi_opf & REQ_ATOMIC;
+	unsigned int rest = base->rest.bi_size;
+	struct dm_crypt_io *io = &base->first;
+	unsigned int wanted;
+
+	if (!ca_meta_get(base, gfp))
+		return NULL;
+	if (base->is_started)
+		io = ca_fragment_alloc(base, gfp);
+	if (!io)
+		return NULL;
+	wanted = is_whole ? rest : ca_dispatch_split_size(base);
+	io->converted = write_converted;
+	io->clone = make_write_clone(io, wanted, is_whole, may_wait);
+	if (!io->clone) {
+		ca_fragment_free(io);
+		return NULL;
+	}
+	if (io->bounce.bytes < wanted)
+		ca_count(base->ca, CA_STAT_TRIMMED);
+	base->is_started = true;
+	if (io->bounce.bytes < rest || (!ca_is_first(io) && ca_split_helps_out(caller)))
+		atomic_inc(&base->refs);
+	ca_split_take(io, io->bounce.bytes);
+	return io;
+}
+
+/*
+ * Return: whether all of the base bio has been split, which ends the splitter. Then nothing of it
+ * may be touched any more.
+ */
+static bool split_write(struct ca_base *base, enum ca_caller caller)
+{
+	bool is_several;
+	bool more;
+
+	do {
+		struct dm_crypt_io *io = split_off(base, caller);
+
+		if (!io)
+			return false;
+		more = base->rest.bi_size;
+		is_several = !ca_is_first(io);
+		if (base->ca->zoned.is_ordered)
+			ca_zoned_enter(io);
+		ca_split_dispatch(io, caller, more);
+	} while (more);
+	if (is_several && ca_split_helps_out(caller) && ca_split_help_out(base, caller))
+		ca_base_end(base);
+	return true;
+}
+
+/* A small write is one fragment. Return: false if memory is short. */
+static bool convert_whole(struct ca_base *base, enum ca_caller caller)
+{
+	struct dm_crypt_io *io = &base->first;
+
+	io->converted = write_converted;
+	if (!take_all(base))
+		return false;
+	if (base->ca->zoned.is_ordered)
+		ca_zoned_enter(io);
+	ca_split_dispatch(io, caller, false);
+	return true;
+}
+
+/* Return: as split_write() */
+static bool convert_write(struct ca_base *base, enum ca_caller caller)
+{
+	return (is_one_fragment(base) && convert_whole(base, caller)) || split_write(base, caller);
+}
+
+/* A splitter that may sleep for memory. */
+static void split_write_work(struct work_struct *work)
+{
+	struct ca_base *base = container_of(work, struct ca_base, job.work);
+	struct ca_device *ca = base->ca;
+	struct ca_worker_scope scope = ca_worker_begin(&ca->workers, base);
+
+	base->bio->bi_opf &= ~REQ_NOWAIT;
+	convert_write(base, CA_FROM_SLEEPER);
+	atomic_dec(&ca->split.waiting);
+	ca_worker_end(scope);
+}
+
+/**
+ * ca_write_start() - splits, converts and writes a base bio
+ * @base: the base, new
+ *
+ * Context: Task, below submit_bio(); does not sleep for memory.
+ */
+void ca_write_start(struct ca_base *base)
+{
+	/* Writes that came earlier and wait for memory are not overtaken. */
+	if (atomic_read(&base->ca->split.waiting) || !convert_write(base, CA_FROM_MAP))
+		ca_split_defer(base, split_write_work);
+}
