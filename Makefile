@@ -24,7 +24,7 @@ help_text = \
 "make stress     asynchronous crypto under errors and in little memory; DURATION=3600" \
 "make soak       everything at once, drawn by lot from a seed; DURATION=3600 SEED=n" \
 "make fuzz       made-up table lines, keys and messages in user space; DURATION=600" \
-"make bench      measure beside the kernel's own target, in ten minutes: build/bench/report.html" \
+"make bench      measure beside dm-crypt, in ten minutes: build/bench/report.html" \
 "scripts/bench/bench --full        the same for an hour, or in parts; --help has options" \
 "make docs       draw the figures" \
 "make new-test NAME=80-example     start a test from a template" \

@@ -21,7 +21,7 @@ REST = 0.02             # seconds between two looks at the memory
 FIELDS = ("MemAvailable", "Slab")
 CIPHER, UNIT = c.CIPHERS["aes-xts"], 4096
 CURVES = [name for name in c.CONTESTANTS
-          if name in (c.RAW, c.DEFAULT, c.NO_WQ, c.OURS)]
+          if name in (c.RAW, c.DEFAULT, c.NO_WQ, c.CRYPT_ASYNC)]
 
 
 # --- curves ---------------------------------------------------------------
@@ -56,23 +56,23 @@ def points():
             yield Point("size", size, cell)
 
 
-def part_of(below, name, key, number, count, targets=1):
+def part_of(lower, name, key, number, count, targets=1):
     """One of several devices of a contestant, side by side; a raw one is
     dm-linear, if it has to be one of several."""
-    sectors = below.sectors // count
+    sectors = lower.sectors // count
     if name == c.RAW:
         return ca.Mapping.single(sectors, "linear",
-                                 f"{below.devno} {number * sectors}")
-    return stacks.map_one(name, below, CIPHER, key, UNIT, targets=targets,
+                                 f"{lower.devno} {number * sectors}")
+    return stacks.map_one(name, lower, CIPHER, key, UNIT, targets=targets,
                           part=(number * sectors, sectors))
 
 
 @contextlib.contextmanager
-def mapped(below, name, key, count, targets=1):
+def mapped(lower, name, key, count, targets=1):
     """Several devices of a contestant."""
     with contextlib.ExitStack() as open_ones:
         yield [open_ones.enter_context(
-            part_of(below, name, key, number, count, targets))
+            part_of(lower, name, key, number, count, targets))
                for number in range(count)]
 
 
@@ -81,14 +81,14 @@ def paths_of(mappings):
     return ":".join(mapping.path for mapping in mappings)
 
 
-def run_shape(below, shape, rates, key, how):
+def run_shape(lower, shape, rates, key, how):
     """All rounds of the points that need the same devices."""
     devices, targets = shape
     chosen = [point for point in rates
               if (point.devices, point.targets) == shape]
     with contextlib.ExitStack() as open_ones:
         paths = {name: paths_of(open_ones.enter_context(
-            mapped(below, name, key, devices, targets))) for name in CURVES}
+            mapped(lower, name, key, devices, targets))) for name in CURVES}
         for _ in range(min(how.rounds, ROUNDS)):
             order = in_lots(chosen, CURVES)
             found = run_fio([(point.cell, paths[name])
@@ -98,14 +98,14 @@ def run_shape(below, shape, rates, key, how):
                 rates[point].setdefault(name, []).append(rate)
 
 
-def curves(below, key, how):
+def curves(lower, key, how):
     """All points: rows for JSON. Many devices take long to make, so that the
     rounds are within those that share them."""
     rates = {point: {} for point in points()}
     for shape in dict.fromkeys((point.devices, point.targets)
                                for point in rates):
         stacks.say(f"growth: {shape[0]} devices of {shape[1]} targets")
-        run_shape(below, shape, rates, key, how)
+        run_shape(lower, shape, rates, key, how)
     return [{**point.key, "rates": found} for point, found in rates.items()]
 
 
@@ -127,16 +127,17 @@ def settled():
 
 
 class Watch(threading.Thread):
-    """Looks for the least of the memory that is available."""
+    """Looks for the minimum of the memory that is available."""
 
     def __init__(self):
         super().__init__()
-        self.least = memory()["MemAvailable"]
+        self.min_available = memory()["MemAvailable"]
         self._ended = threading.Event()
 
     def run(self):
         while not self._ended.wait(REST):
-            self.least = min(self.least, memory()["MemAvailable"])
+            self.min_available = min(self.min_available,
+                                     memory()["MemAvailable"])
 
     def __enter__(self):
         self.start()
@@ -147,10 +148,10 @@ class Watch(threading.Thread):
         self.join()
 
 
-def at_rest(below, name, key):
+def at_rest(lower, name, key):
     """KiB that a device holds, of many."""
     before = settled()
-    with mapped(below, name, key, MANY):
+    with mapped(lower, name, key, MANY):
         after = settled()
     return {"rest": (before["MemAvailable"] - after["MemAvailable"]) / MANY,
             "rest slab": (after["Slab"] - before["Slab"]) / MANY}
@@ -162,27 +163,27 @@ def loaded(path, seconds):
     with Watch() as watch:
         run_fio([(c.Cell("write", c.MIB, 16, 4), path)], seconds,
                 stacks.USED)
-    return before - watch.least
+    return before - watch.min_available
 
 
 def pages_of(mapping):
-    """What our own status says after the load."""
+    """What crypt-async's status says after the load."""
     told = stats(mapping)
     return {name: told[name] for name in ("pages", "cached") if name in told}
 
 
-def held(below, key, seconds):
+def held(lower, key, seconds):
     """The memory of each setting: rows for JSON. What fio holds under load
     is what it holds with a raw device."""
-    with mapped(below, c.RAW, key, 1) as (raw,):
+    with mapped(lower, c.RAW, key, 1) as (raw,):
         usual = loaded(raw.path, seconds)
     for name in CURVES:
         if name == c.RAW:
             continue
-        row = {"name": name, **at_rest(below, name, key)}
-        with mapped(below, name, key, 1) as (mapping,):
+        row = {"name": name, **at_rest(lower, name, key)}
+        with mapped(lower, name, key, 1) as (mapping,):
             row["load"] = loaded(mapping.path, seconds) - usual
-            if name == c.OURS:
+            if name == c.CRYPT_ASYNC:
                 row.update(pages_of(mapping))
         yield row
 
@@ -190,7 +191,7 @@ def held(below, key, seconds):
 def growth(how):
     """Everything about growth."""
     key = secrets.token_hex(CIPHER.key)
-    with stacks.device("brd") as below:
+    with stacks.device("brd") as lower:
         stacks.say("memory held")
-        rows = list(held(below, key, max(1, how.seconds)))
-        return {"memory": rows, "growth": curves(below, key, how)}
+        rows = list(held(lower, key, max(1, how.seconds)))
+        return {"memory": rows, "growth": curves(lower, key, how)}

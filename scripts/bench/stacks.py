@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""In a guest: the devices below, and the contestants on them."""
+"""In a guest: the lower devices, and the contestants on them."""
 
 import contextlib
 import os
@@ -29,9 +29,9 @@ def note(text):
         say(text)
 
 
-# --- the device below -----------------------------------------------------
+# --- lower devices --------------------------------------------------------
 
-class Below:
+class Lower:
     """A device: its path and its number."""
 
     def __init__(self, path, sectors=DISK // ca.SECTOR):
@@ -83,7 +83,7 @@ def device(name):
     """A device that holds data all over."""
     with ram_disk() if name == "brd" else null_disk(name) as path:
         fill(path)
-        yield Below(path)
+        yield Lower(path)
 
 
 # --- contestants ----------------------------------------------------------
@@ -120,18 +120,18 @@ def table_of(part, targets, kind, params):
             for at in range(0, step * targets, step)]
 
 
-def map_one(name, below, cipher, key, unit, *, part=None, targets=1):
+def map_one(name, lower, cipher, key, unit, *, part=None, targets=1):
     """A mapping that is what it claims, or None where the kernel cannot."""
-    kind, own = c.CONTESTANTS[name]
-    options = own + unit_options(cipher, unit)
+    kind, given = c.CONTESTANTS[name]
+    options = given + unit_options(cipher, unit)
 
     def params(sector):
-        return ca.crypt_params(cipher.table, key or "-", below.devno,
+        return ca.crypt_params(cipher.table, key or "-", lower.devno,
                                iv_offset=sector, offset=sector,
                                options=options)
 
     try:
-        mapping = ca.Mapping(table_of(part or (0, below.sectors), targets,
+        mapping = ca.Mapping(table_of(part or (0, lower.sectors), targets,
                                       kind, params))
     except OSError as error:
         note(f"left out: {name}, {cipher.table}: {error.strerror}")
@@ -153,31 +153,32 @@ def same_data(paths):
 
 
 @contextlib.contextmanager
-def with_tags(below, cipher, unit):
+def with_tags(lower, cipher, unit):
     """The device as the cipher needs it: on dm-integrity if there are tags."""
     if not cipher.tag:
-        yield below
+        yield lower
         return
-    with integrity.make(below, cipher.tag, unit) as mapping:
-        yield Below(mapping.path, mapping.sectors)
+    with integrity.make(lower, cipher.tag, unit) as mapping:
+        yield Lower(mapping.path, mapping.sectors)
 
 
 @contextlib.contextmanager
-def contestants(below, cipher, key, unit):
+def contestants(lower, cipher, key, unit):
     """The contestants: {name: path}. What stores tags leaves no raw device:
     to write to that one would destroy them."""
     mapped = {}
-    with with_tags(below, cipher, unit) as lower:
+    with with_tags(lower, cipher, unit) as tagged:
         try:
-            for name in c.SETTINGS + [c.OURS]:
-                mapping = map_one(name, lower, cipher, key, unit)
+            for name in c.SETTINGS + [c.CRYPT_ASYNC]:
+                mapping = map_one(name, tagged, cipher, key, unit)
                 if mapping:
                     mapped[name] = mapping
             found = {name: mapping.path for name, mapping in mapped.items()}
             if cipher.tag:
                 fill(found[c.DEFAULT], USED)
             same_data(found)
-            yield found if cipher.tag else {c.RAW: lower.path, **found}
+            yield (found if cipher.tag
+                   else {c.RAW: tagged.path, **found})
         finally:
             for mapping in mapped.values():
                 mapping.remove()

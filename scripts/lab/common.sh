@@ -88,7 +88,7 @@ use_root()
 	flock -s 7
 }
 
-# Whether a release is a kernel of our own: see scripts/lab/debug-kernel.
+# Whether a release is a kernel that is built here: see scripts/lab/debug-kernel.
 is_own_kernel()
 {
 	[[ $1 = @(debug|kasan|kcsan|coverage) ]]

@@ -14,16 +14,16 @@ from crypt_async.measure import cells as c
 ROUNDS = 5
 COUNTED = {c.RAW: 4000, "dm-linear": 6000, "cipher": 7000, c.DEFAULT: 30000,
            c.NO_WQ: 15000, "crypt submit": 16000, "crypt same_cpu": 40000,
-           c.OURS: 14000}
+           c.CRYPT_ASYNC: 14000}
 AXES = {"devices": (1, 4, 16, 64), "jobs": (1, 4, 16, 64),
         "targets": (1, 4, 16, 64), "size": (4096, c.MIB, 16 * c.MIB)}
-CURVES = (c.RAW, c.DEFAULT, c.NO_WQ, c.OURS)
+CURVES = (c.RAW, c.DEFAULT, c.NO_WQ, c.CRYPT_ASYNC)
 rng = random.Random(1)
 
 
-def rounds(most=1000.0):
+def rounds(highest=1000.0):
     """Some rates."""
-    return [most * rng.uniform(0.1, 1) for _ in range(ROUNDS)]
+    return [highest * rng.uniform(0.1, 1) for _ in range(ROUNDS)]
 
 
 def cell(of):

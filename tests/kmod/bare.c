@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A cipher with nothing around it: how long it takes on the bytes of one I/O. What an encrypted
- * device costs beyond that, and beyond the device below, is its own.
+ * device costs beyond that, and beyond the lower device, is its own.
  *
  * A line written to debugfs, bare/run, measures; reading that file gives the result:
  *

@@ -7,7 +7,7 @@ down every device that is left and looks at the kernel's log:
 
     @ca.test("a device can be read")
     def readable():
-        with ca.Loop(ca.MIB) as below:
+        with ca.Loop(ca.MIB) as lower:
             ...
             ca.equal(disk.read(0, 512), bytes(512), "the first sector")
 
@@ -18,11 +18,11 @@ A point passes when it checked something (`check`, `equal`, `same`, `fails`)
 and raised nothing. Everything random comes from one seed, printed at the
 start: CA_SEED=n repeats a run, with CA_TURN=n if there is a share() in it.
 tests/run sets both by the commit; by hand each run has another seed.
-CA_TARGET=crypt runs the file against the kernel's own target, which shows
-whether a failure is the module's or the test's. CA_FAULTS=n has n of 1000
-allocations of the module fail, on a kernel with fault injection: a table or
-message that is refused for that is tried again, and a point ends where a
-program says that it got no memory.
+CA_TARGET=crypt runs the file against dm-crypt, which shows whether a failure
+is the module's or the test's. CA_FAULTS=n has n of 1000 allocations of the
+module fail, on a kernel with fault injection: a table or message that is
+refused for that is tried again, and a point ends where a program says that it
+got no memory.
 Arguments select test points by a part of their description.
 """
 
@@ -56,9 +56,9 @@ KIB = 1 << 10
 MIB = 1 << 20
 SECTOR = 512
 
-OWN = "crypt"                                       # the kernel's target
-TARGET = os.environ.get("CA_TARGET", "crypt-async")     # the one to test
-MODULE = "dm_crypt_async" if TARGET != OWN else "dm_crypt"
+CRYPT_ASYNC, DM_CRYPT = "crypt-async", "crypt"          # targets
+TARGET = os.environ.get("CA_TARGET", CRYPT_ASYNC)       # the one to test
+MODULE = "dm_crypt_async" if TARGET != DM_CRYPT else "dm_crypt"
 MODULE_FILE = os.environ.get("CA_MODULE", "/vm/modules/dm_crypt_async.ko")
 PARAMETERS = f"/sys/module/{MODULE}/parameters"
 RELEASE = os.environ.get("RELEASE", "trixie")
@@ -221,12 +221,12 @@ def key(length):
     return out[:length].hex()
 
 
-def split(length, unit, most=None):
+def split(length, unit, max_size=None):
     """Cut [0, length) in random pieces, multiples of unit: (start, size)."""
-    most = (most or length) // unit
+    max_size = (max_size or length) // unit
     start = 0
     while start < length:
-        size = min(rng.randint(1, most) * unit, length - start)
+        size = min(rng.randint(1, max_size) * unit, length - start)
         yield start, size
         start += size
 
@@ -258,7 +258,7 @@ def _syscall(*args):
 
 def load_module(parameters=""):
     """Load the module under test, as insmod would."""
-    if TARGET == OWN:
+    if TARGET == DM_CRYPT:
         modprobe("dm-crypt")
         return
     modprobe("dm-mod")
@@ -268,9 +268,9 @@ def load_module(parameters=""):
 
 
 def only_ours():
-    """For a file that cannot run against the kernel's own target."""
-    if TARGET == OWN:
-        print("1..0 # SKIP the kernel's own target has nothing of this")
+    """For a file that cannot run against dm-crypt."""
+    if TARGET == DM_CRYPT:
+        print("1..0 # SKIP dm-crypt has nothing of this")
         sys.exit(0)
 
 
@@ -310,8 +310,8 @@ def set_parameter(name, value):
 
 @contextlib.contextmanager
 def parameters(**values):
-    """Set module parameters for a while; the kernel's own target has none."""
-    if TARGET == OWN:
+    """Set module parameters for a while; dm-crypt has none."""
+    if TARGET == DM_CRYPT:
         values = {}
     before = {name: get_parameter(name) for name in values}
     for name, value in values.items():
@@ -329,10 +329,10 @@ def kernel():
     return int(major), int(minor.split("-")[0])
 
 
-def own_version():
-    """The version of the kernel's own target, as (major, minor, patch)."""
+def dm_crypt_version():
+    """The version of dm-crypt, as (major, minor, patch)."""
     modprobe("dm-crypt")
-    return list_versions()[OWN]
+    return list_versions()[DM_CRYPT]
 
 
 # --- running --------------------------------------------------------------
@@ -446,9 +446,10 @@ def _module_released():
     cleanup()
     if module_loaded(MODULE):
         equal(module_references(), 0, "users of the module")
-        if TARGET != OWN:
+        if TARGET != DM_CRYPT:
             unload_module()
-    check(not module_loaded(MODULE) or TARGET == OWN, "the module is gone")
+    check(not module_loaded(MODULE) or TARGET == DM_CRYPT,
+          "the module is gone")
 
 
 def _selected():
@@ -459,8 +460,8 @@ def _selected():
         for parts in (3, 6, 12):
             shared = [at for at, point in enumerate(_tests)
                       if point[3] == parts]
-            ours = share(shared, os.path.basename(sys.argv[0]), parts=parts)
-            others |= set(shared) - set(ours)
+            mine = share(shared, os.path.basename(sys.argv[0]), parts=parts)
+            others |= set(shared) - set(mine)
         chosen = [point for at, point in enumerate(_tests)
                   if at not in others]
         if others:

@@ -35,8 +35,8 @@ def setting():
 
 def create(target, *options):
     """Make the mapping as anybody would, and let udev's rules run."""
-    below = ca.Loop(SIZE)
-    params = ca.crypt_params("aes-xts-plain64", ca.key(64), below)
+    lower = ca.Loop(SIZE)
+    params = ca.crypt_params("aes-xts-plain64", ca.key(64), lower)
     ca.run("dmsetup", "create", NAME, *options, "--table",
            f"0 {SIZE // ca.SECTOR} {target} {params}")
     ca.run("udevadm", "settle", "-t", "30")
@@ -64,11 +64,11 @@ def command():
     with open("/etc/crypt-async/tune.conf", "w", encoding="ascii") as file:
         file.write(f"{NAME} inline_kib=8\n")
     ca.modprobe("dm-crypt")
-    create(ca.OWN, "--uuid", "CRYPT-PLAIN-package")
+    create(ca.DM_CRYPT, "--uuid", "CRYPT-PLAIN-package")
     try:
         with ca.Disk(f"/dev/mapper/{NAME}") as disk:
             disk.write(0, text := ca.data(ca.MIB))
-        for words, target in (("adopt", ca.TARGET), ("release", ca.OWN)):
+        for words, target in (("adopt", ca.TARGET), ("release", ca.DM_CRYPT)):
             crypt_async(words, NAME)
             ca.run("udevadm", "settle", "-t", "30")
             ca.equal(ca.run("dmsetup", "table", NAME).stdout.split()[2],
@@ -124,11 +124,11 @@ class Writer:
 @ca.test("a new user: a mounted LUKS2 volume there, a look, and back")
 def new_user():
     takeover.passphrase()
-    below, where = ca.Loop(32 * ca.MIB), "/tmp/ca-mounted"
+    lower, where = ca.Loop(32 * ca.MIB), "/tmp/ca-mounted"
     key = ("--", "--key-file", takeover.PASSPHRASE)
     takeover.cryptsetup("luksFormat", *takeover.QUICK, "--type", "luks2",
-                        *takeover.PBKDF, below.path)
-    takeover.cryptsetup("open", *takeover.QUICK, below.path, takeover.NAME)
+                        *takeover.PBKDF, lower.path)
+    takeover.cryptsetup("open", *takeover.QUICK, lower.path, takeover.NAME)
     ca.run("mkfs.ext4", "-q", takeover.PATH)
     os.makedirs(where, exist_ok=True)
     ca.run("mount", takeover.PATH, where)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""bench: the device below, dm-crypt and crypt-async beside each other, on this
+"""bench: the lower device, dm-crypt and crypt-async beside each other, on this
 machine. What is measured and how it is reduced is `make bench`'s."""
 
 import contextlib
@@ -23,16 +23,16 @@ from .common import (BUSY, MODULE, USAGE, Problem, is_loaded,
 from .mapping import Kernel, Mapping, stands_in, temporary
 from .measure import page, table
 from .measure.cells import (CIPHERS, CONTESTANTS, DEFAULT, KIB, MIB, NO_WQ,
-                            OURS, RAW, both)
+                            CRYPT_ASYNC, RAW, both)
 from .measure.fio import in_lots, run_fio
 from .measure.reduce import by_kernel
 
-MAPPED = (DEFAULT, NO_WQ, OURS)
+MAPPED = (DEFAULT, NO_WQ, CRYPT_ASYNC)
 WORK = [*both(4 * KIB, (1, 1), (32, 1)), *both(64 * KIB, (1, 1)),
         *both(MIB, (4, 1))]
 CIPHER = CIPHERS["aes-xts"]
 RAM_DISK = 64 * MIB
-LEAST = 8 * MIB             # of a device
+MIN_SIZE = 8 * MIB          # of a device
 PER_RUN = 0.3               # seconds between runs: fio starts and ends a job
 PATIENCE = 10               # seconds, while udev looks at a device
 
@@ -106,8 +106,8 @@ def _check_device(how):
                       BUSY) from None
     size = os.lseek(file, 0, os.SEEK_END)
     os.close(file)
-    if size < LEAST:
-        raise Problem(f"{device} is smaller than {LEAST // MIB} MiB")
+    if size < MIN_SIZE:
+        raise Problem(f"{device} is smaller than {MIN_SIZE // MIB} MiB")
     if how.write:
         found = run("wipefs", "--no-act", "--noheadings", "--output", "TYPE",
                     device).split()
@@ -194,9 +194,9 @@ def _contestants(how, device):
                 raise Problem(f"{name} on {device}: {kernel.said()} "
                               f"({error.strerror})") from None
             paths[name] = f"/dev/dm-{os.minor(dev)}"
-        ours = Mapping(mapped)
-        verify.same_data(ours, tables[DEFAULT])
-        yield paths, ours.status()[0]["driver"]
+        crypt_async = Mapping(mapped)
+        verify.same_data(crypt_async, tables[DEFAULT])
+        yield paths, crypt_async.status()[0]["driver"]
 
 
 # --- measuring ------------------------------------------------------------
@@ -307,8 +307,8 @@ def bench(how):
         signal.signal(number, _interrupted)
     seed = random.randrange(1 << 31)
     random.seed(seed)
-    below = contextlib.nullcontext(how.device) if how.device else _ram_disk()
-    with _targets(), below as device, \
+    lower = contextlib.nullcontext(how.device) if how.device else _ram_disk()
+    with _targets(), lower as device, \
             _contestants(how, device) as (paths, driver):
         cells = _measure(how, device, paths)
         told = _told(how, seed, driver, cells)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 MODULE = "dm_crypt_async"
-OURS, KERNELS = "crypt-async", "crypt"
+CRYPT_ASYNC, DM_CRYPT = "crypt-async", "crypt"
 PARAMETERS = f"/sys/module/{MODULE}/parameters"
 
 _PR_SET_DUMPABLE, _MCL_CURRENT, _MCL_FUTURE = 4, 1, 2

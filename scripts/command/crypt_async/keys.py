@@ -57,13 +57,13 @@ def luks_uuid(mapping):
                      digits[20:]))
 
 
-def _below(devno):
-    """The devices below one, itself first."""
+def _lower(devno):
+    """The lower devices of one, itself first."""
     yield f"/dev/block/{devno}"
     slaves = f"/sys/dev/block/{devno}/slaves"
     for slave in os.listdir(slaves) if os.path.isdir(slaves) else ():
         with open(f"{slaves}/{slave}/dev", encoding="ascii") as file:
-            yield from _below(file.read().strip())
+            yield from _lower(file.read().strip())
 
 
 def _node(path):
@@ -86,15 +86,15 @@ def _header_in(options):
 
 
 def _luks_device(mapping, device, header):
-    """The device below; and the LUKS header is the mapping's, since another
+    """The lower device; and the LUKS header is the mapping's, since another
     volume's key would turn all data to noise."""
-    for path in [header] if header else map(_node, _below(device)):
+    for path in [header] if header else map(_node, _lower(device)):
         found = subprocess.run(["cryptsetup", "luksUUID", path], text=True,
                                capture_output=True, check=False)
         if found.stdout.strip() == luks_uuid(mapping):
             return path
     raise Problem(f"{mapping.name}: its LUKS header is not "
-                  + (f"in {header}" if header else "on the device below")
+                  + (f"in {header}" if header else "on the lower device")
                   + ": say where, as in crypt-async adopt NAME -- "
                   "--header FILE")
 

@@ -10,7 +10,8 @@ import signal
 import time
 
 from . import ioctl
-from .common import BUSY, KERNELS, MODULE, OURS, Problem, is_loaded, parameter
+from .common import (BUSY, CRYPT_ASYNC, DM_CRYPT, MODULE, Problem, is_loaded,
+                     parameter)
 
 
 class Line:
@@ -23,7 +24,7 @@ class Line:
     @property
     def is_crypt(self):
         """Is it encrypted, on whichever module?"""
-        return self.target in (OURS, KERNELS)
+        return self.target in (CRYPT_ASYNC, DM_CRYPT)
 
     @property
     def key(self):
@@ -38,7 +39,7 @@ class Line:
 
     @property
     def device(self):
-        """The device below an encrypted one, "major:minor"."""
+        """The lower device of an encrypted one, "major:minor"."""
         return self.words[3]
 
     def moved(self, target, key=None):
@@ -125,7 +126,7 @@ class Mapping:
         return self._lines(ioctl.STATUS_TABLE_FLAG)
 
     def status(self):
-        """Of each line of ours, its status: {key: number or text}."""
+        """Of each crypt-async line, its status: {key: number or text}."""
         return [dict(_pairs(line.words))
                 for line in self._lines(ioctl.NOFLUSH_FLAG)
                 if "=" in "".join(line.words[:1])]

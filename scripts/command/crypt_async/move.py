@@ -6,7 +6,7 @@ import contextlib
 import re
 
 from . import keys, verify
-from .common import (BUSY, DEVICE, KERNELS, OURS, USAGE, Problem,
+from .common import (BUSY, CRYPT_ASYNC, DEVICE, DM_CRYPT, USAGE, Problem,
                      keep_private, load_module, run, say)
 from .mapping import Mapping, all_mappings, stands_in
 
@@ -24,9 +24,9 @@ def _why_not(mapping, lines, target):
                                   f"{mapping.name}-overlay"))]
     if others:
         return "is being reencrypted: wait until that is over"
-    if target == OURS and stands_in():
+    if target == CRYPT_ASYNC and stands_in():
         return "is on this module already, under the name crypt"
-    if target == KERNELS and stands_in():
+    if target == DM_CRYPT and stands_in():
         return "would stay on this module, which is the target crypt here: " \
                "crypt-async disable-takeover, and reboot"
     return None
@@ -102,7 +102,7 @@ def move_all(target):
     """Move every encrypted mapping. Returns the first failure's code, 0 if
     there is none."""
     code = 0
-    other = KERNELS if target == OURS else OURS
+    other = DM_CRYPT if target == CRYPT_ASYNC else CRYPT_ASYNC
     for mapping in all_mappings():
         try:
             if any(line.target == other for line in mapping.table()):
@@ -120,18 +120,18 @@ def adopt(names, everything, options):
     """crypt-async adopt"""
     load_module()
     if everything:
-        return move_all(OURS)
+        return move_all(CRYPT_ASYNC)
     for name in names:
-        move(name, OURS, options)
+        move(name, CRYPT_ASYNC, options)
     return 0
 
 
 def release(names, everything, options):
     """crypt-async release"""
     if everything:
-        return move_all(KERNELS)
+        return move_all(DM_CRYPT)
     for name in names:
-        move(name, KERNELS, options)
+        move(name, DM_CRYPT, options)
     return 0
 
 
@@ -146,12 +146,12 @@ def _to_keyring(mapping, options):
                  keys.description(mapping, crypt.device, options))
     word = ":{}:{}:{}".format(*reference)
     with keys.in_keyring(reference, key):
-        _switch(mapping, lines, OURS,
-                [line.moved(OURS, word) for line in lines], None)
+        _switch(mapping, lines, CRYPT_ASYNC,
+                [line.moved(CRYPT_ASYNC, word) for line in lines], None)
 
 
 def _adopt_opened(name, options):
-    """Move what cryptsetup has opened: the mapping, and those below it that a
+    """Move what cryptsetup has opened: the mapping, and those under it that a
     cascade of ciphers has."""
     wants_keyring = "--disable-keyring" not in options
     for mapping in all_mappings():
@@ -165,7 +165,7 @@ def _adopt_opened(name, options):
                 not crypt[0].keyring:
             _to_keyring(mapping, options)
         else:
-            move(mapping.name, OURS)
+            move(mapping.name, CRYPT_ASYNC)
 
 
 def open_volume(device, name, options):

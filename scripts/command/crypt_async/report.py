@@ -13,7 +13,7 @@ import termios
 import time
 import tty
 
-from .common import OURS, Problem, colour, is_loaded
+from .common import CRYPT_ASYNC, Problem, colour, is_loaded
 from .mapping import Mapping, all_mappings, stands_in
 
 MIB = 1 << 20
@@ -23,7 +23,7 @@ SETTINGS = ("fragment_kib", "inline_kib", "page_limit", "cpus")
 
 
 def _is_ours(line):
-    return line.is_crypt and (line.target == OURS or stands_in())
+    return line.is_crypt and (line.target == CRYPT_ASYNC or stands_in())
 
 
 def our_mappings():
@@ -84,7 +84,7 @@ def _print(found):
         print(f"  cipher     {target['cipher']}, key {target['key']}")
         print(f"  driver     {target['driver']}, "
               f"{how[target['synchronous']]}")
-        print(f"  below      {target['device']} from sector "
+        print(f"  on         {target['device']} from sector "
               f"{target['offset']}")
         print(f"  options    {' '.join(target['options']) or 'none'}")
         print("  settings  ", *(f"{key}={settings[key]}"

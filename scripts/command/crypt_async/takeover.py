@@ -39,7 +39,8 @@ To go back for good: crypt-async disable-takeover"""
 
 
 def _found():
-    """The file as it is, None where there is none; it must be ours."""
+    """The file as it is, None where there is none; takeover must have
+    written it."""
     try:
         with open(TAKEOVER, encoding="utf-8", errors="replace") as file:
             text = file.read()

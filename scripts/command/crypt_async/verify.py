@@ -48,10 +48,10 @@ def _is_same(files, page, at):
 def _places(table):
     """Where to look: the beginning, and some more of each line."""
     for start, length, _, _ in table:
-        most = max(length * 512 - _BYTES, 0) // _BYTES
+        last = max(length * 512 - _BYTES, 0) // _BYTES
         yield start * 512
         for _ in range(_PLACES):
-            yield start * 512 + random.randrange(most + 1) * _BYTES
+            yield start * 512 + random.randrange(last + 1) * _BYTES
 
 
 def same_data(mapping, table):

@@ -148,7 +148,7 @@ class Mapping:
                             size=dm.LARGE).data)
 
     def deps(self):
-        """The devices below, as a list of "major:minor"."""
+        """The lower devices, as a list of "major:minor"."""
         data = _ioctl(dm.DEPS, self.name, size=dm.LARGE).data
         count, = struct.unpack_from("=I", data)
         return [f"{os.major(dev)}:{os.minor(dev)}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""dm-integrity as the device below: room for metadata next to each sector."""
+"""dm-integrity as the lower device: room for metadata next to each sector."""
 
 import struct
 
@@ -8,19 +8,19 @@ import ca
 _PROVIDED_SECTORS = struct.Struct("<16xQ")      # in its superblock
 
 
-def make(below, tag, unit, options=(), over=None):
+def make(lower, tag, unit, options=(), over=None):
     """Format a scratch device for `tag` bytes of metadata with each unit, and
     map it, or what lies over it. Returns the mapping, with its size as
     `sectors`."""
     words = [*options] + ([f"block_size:{unit}"] if unit > ca.SECTOR else [])
-    params = " ".join([(over or below).devno, "0", str(tag), "D",
+    params = " ".join([(over or lower).devno, "0", str(tag), "D",
                        str(len(words)), *words])
-    below.wipe()
+    lower.wipe()
     ca.modprobe("dm-integrity")
     with ca.Mapping.single(8, "integrity", params):
         pass    # an empty device is formatted at first sight
     sectors, = _PROVIDED_SECTORS.unpack(
-        below.read(0, _PROVIDED_SECTORS.size))
+        lower.read(0, _PROVIDED_SECTORS.size))
     sectors -= sectors % 8
     mapping = ca.Mapping.single(sectors, "integrity", params)
     mapping.sectors = sectors

@@ -78,8 +78,8 @@ class _Remote(scratch.Device):
     modules = ()
     waits = True            # I/O goes on when the connection is back
 
-    def __init__(self, below):
-        self.below = below
+    def __init__(self, lower):
+        self.lower = lower
         _need(*self.modules)
         scratch.register(self)
         self.serve()
@@ -87,7 +87,7 @@ class _Remote(scratch.Device):
 
     def _run(self, commands, more=(), fail=True):
         """What docs/deployment.md says, with the names of here."""
-        names = {"192.0.2.10": "127.0.0.1", "/dev/vdb": self.below.path,
+        names = {"192.0.2.10": "127.0.0.1", "/dev/vdb": self.lower.path,
                  **dict(more)}
         ca.run("bash", "-c", documents.script(commands, names),
                fail=fail)
@@ -172,7 +172,7 @@ class Iscsi(_Remote):
     def serve(self):
         """The device as a block backstore, at port 3260, for everybody."""
         os.makedirs(self._STORE)
-        write_file(f"{self._STORE}/control", f"udev_path={self.below.path}")
+        write_file(f"{self._STORE}/control", f"udev_path={self.lower.path}")
         write_file(f"{self._STORE}/enable", 1)
         os.makedirs(f"{self._GROUP}/np/127.0.0.1:3260")
         os.mkdir(f"{self._GROUP}/lun/lun_0")
@@ -236,7 +236,7 @@ class Nbd(_Remote):
         self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115
             "w", suffix=".conf")
         self._file.write("[generic]\nlistenaddr = 127.0.0.1\n"
-                         f"[secret]\nexportname = {self.below.path}\n"
+                         f"[secret]\nexportname = {self.lower.path}\n"
                          "flush = true\nfua = true\n")
         self._file.flush()
         self.restore()

@@ -2,7 +2,7 @@
 """Devices to test on, which go away whatever happens.
 
 A loop device on an anonymous memory file is the usual one: the test reads and
-writes the bytes below with pread and pwrite on the file, without any cache in
+writes its bytes with pread and pwrite on the file, without any cache in
 between, and the file is as sparse as a test of large sector numbers needs.
 """
 
@@ -101,10 +101,10 @@ def has_udev():
 
 def end_udev():
     """End udev, until the guest ends: it takes a sixth of an emulated
-    processor's time for our many devices, and a probe that holds one open gets
-    in the way of its removal. libdevmapper, which looks for its socket, then
-    makes nodes itself, as in an initramfs. Only in a guest of scripts/lab/vm
-    without systemd."""
+    processor's time for the tests' many devices, and a probe that holds one
+    open gets in the way of its removal. libdevmapper, which looks for its
+    socket, then makes nodes itself, as in an initramfs. Only in a guest of
+    scripts/lab/vm without systemd."""
     if (has_udev() and os.path.exists("/vm/command")
             and not os.path.isdir("/run/systemd/system")):
         subprocess.run(["udevadm", "control", "--exit"], check=True)
@@ -199,7 +199,7 @@ class Loop(Device):
         return os.pread(self.file, length, at)
 
     def write(self, at, data):
-        """Store bytes below everything else."""
+        """Store bytes in the file, past all devices."""
         os.pwrite(self.file, data, at)
 
     def wipe(self):

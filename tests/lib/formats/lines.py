@@ -29,7 +29,7 @@ NUMBERS = ["0", "1", "8", "7", "-1", "+8", "0x8", "08", "8 ", "", "1e3",
 LETTERS = "azAZ09:-()., _/%\\\\@"
 
 
-def fresh(below):
+def fresh(lower):
     """A line that makes sense, as its words."""
     pick, cipher, length = ca.rng.choice, *ca.rng.choice(CIPHERS)
     key = ca.key(length) or "-"
@@ -38,12 +38,12 @@ def fresh(below):
     options = ca.rng.sample(OPTIONS, ca.rng.choice((0, 0, 1, 1, 2, 3)))
     if "gcm(aes)-r" in cipher and ca.rng.random() < 0.7:
         options = ["integrity:28:aead", "sector_size:4096"]
-    words = [cipher, key, pick(("0", "8", "16", "1024")), pick(below).devno,
+    words = [cipher, key, pick(("0", "8", "16", "1024")), pick(lower).devno,
              pick(("0", "8", "16"))]
     return words + ([str(len(options)), *options] if options else [])
 
 
-def mutate(words, below):
+def mutate(words, lower):
     """Change a line a little."""
     rng, at = ca.rng, ca.rng.randrange(len(words))
     kind = rng.randrange(9)
@@ -67,5 +67,5 @@ def mutate(words, below):
     elif kind == 7:
         words[1] = words[1][:rng.randrange(len(words[1]) + 1)]
     elif kind == 8:
-        words[0] = fresh(below)[0]
+        words[0] = fresh(lower)[0]
     return words

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A device of ours and one of the kernel's own target on the same bytes: what
-one takes the other takes, what one refuses the other refuses with the same
-errno, what one writes the other reads."""
+"""A crypt-async device and a dm-crypt device on the same bytes: what one takes
+the other takes, what one refuses the other refuses with the same errno, what
+one writes the other reads."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ import keyring
 
 REGION = 32 * ca.KIB
 
-# What ours refuses, with EINVAL, though the kernel's own may take it: what is
+# What crypt-async refuses, with EINVAL, though dm-crypt may take it: what is
 # written there cannot be read back.
 DIFFERENT = [
     # No IV generator is named, for a cipher with IVs: chance has the IV.
@@ -25,21 +25,21 @@ DIFFERENT = [
 
 
 class Pair:
-    """A device of ours and one of the kernel's own on the same bytes, which
-    get one table line after the other. Counts the combinations tried,
-    accepted, and refused by both."""
+    """A crypt-async device and a dm-crypt device on the same bytes, which get
+    one table line after the other. Counts the combinations tried, accepted,
+    and refused by both."""
 
-    def __init__(self, region=REGION, below=None):
+    def __init__(self, region=REGION, lower=None):
         self.region = region
-        self.below = below or ca.Loop(2 * region)
-        self.ours, self.own = ca.Mapping(), ca.Mapping()
+        self.lower = lower or ca.Loop(2 * region)
+        self.crypt_async, self.dm_crypt = ca.Mapping(), ca.Mapping()
         self.tried = self.accepted = self.refused = self.on_purpose = 0
         self._last = self._text = None
 
     def __str__(self):
         return (f"{self.tried} combinations, {self.accepted} accepted, "
                 f"{self.refused} refused alike, "
-                f"{self.on_purpose} by ours only")
+                f"{self.on_purpose} by crypt-async only")
 
     def load(self, cipher, length, source="hex", **line):
         """Give both the line, with a fresh key. Do both take it?"""
@@ -50,7 +50,7 @@ class Pair:
         """Give both the last line once more, the key from another source. If
         they take it, what was written last reads back."""
         if self._load_both(source):
-            for mapping in (self.ours, self.own):
+            for mapping in (self.crypt_async, self.dm_crypt):
                 with ca.Disk(mapping.path) as disk:
                     ca.same(disk.read(0, length), self._text[:length],
                             f"the key from {source}: {self._last}")
@@ -59,18 +59,18 @@ class Pair:
         cipher, key, line = self._last
         if source != "hex" and key != "-":
             key = keyring.reference(source, "ca:pair", key)
-        params = ca.crypt_params(cipher, key, self.below, **line)
-        answers = (self._load(self.ours, ca.TARGET, params),
-                   self._load(self.own, ca.OWN, params))
+        params = ca.crypt_params(cipher, key, self.lower, **line)
+        answers = (self._load(self.crypt_async, ca.TARGET, params),
+                   self._load(self.dm_crypt, ca.DM_CRYPT, params))
         self.tried += 1
         self._compare(cipher, params, answers)
         if answers == (None, None):
             self.accepted += 1
-            self.ours.resume()
-            self.own.resume()
+            self.crypt_async.resume()
+            self.dm_crypt.resume()
             return True
-        self.ours.clear()
-        self.own.clear()
+        self.crypt_async.clear()
+        self.dm_crypt.clear()
         return False
 
     def _load(self, mapping, target, params):
@@ -83,16 +83,16 @@ class Pair:
 
     def _compare(self, cipher, params, answers):
         names = [errno.errorcode.get(a, "accepted") for a in answers]
-        if answers[1] is None and ca.TARGET != ca.OWN and any(
+        if answers[1] is None and ca.TARGET != ca.DM_CRYPT and any(
                 line.fullmatch(cipher) for line in DIFFERENT):
-            ca.equal(names[0], "EINVAL", f"{params}: ours, on purpose")
+            ca.equal(names[0], "EINVAL", f"{params}: crypt-async, on purpose")
             self.on_purpose += 1
             return
-        ca.equal(names[0], names[1], f"{params}: ours, and the kernel's own")
+        ca.equal(names[0], names[1], f"{params}: crypt-async and dm-crypt")
         self.refused += None not in answers
 
     def exchange(self, cipher, length, unit, large, iv_offset, offset,
-                 source="hex", most=8 * ca.KIB):
+                 source="hex", max_size=8 * ca.KIB):
         """Try one combination; both directions, if it is accepted, in pieces
         of at most so many bytes. Returns whether it is."""
         line = {"iv_offset": iv_offset, "offset": offset,
@@ -100,29 +100,30 @@ class Pair:
         if not self.load(cipher, length, source, **line):
             return False
         what = f"{cipher}, {length} bytes of key, {line}"
-        self.below.wipe()
-        there_and_back(self.own, self.ours, unit, ca.data(self.region),
-                       f"{what}: we read", most)
+        self.lower.wipe()
+        there_and_back(self.dm_crypt, self.crypt_async, unit,
+                       ca.data(self.region), f"{what}: crypt-async reads",
+                       max_size)
         self._text = ca.data(self.region)
-        there_and_back(self.ours, self.own, unit, self._text,
-                       f"{what}: we write", most)
+        there_and_back(self.crypt_async, self.dm_crypt, unit, self._text,
+                       f"{what}: crypt-async writes", max_size)
         start = offset * ca.SECTOR
-        ca.check(not any(self.below.read(0, start))
-                 and not any(self.below.read(start + self.region)),
+        ca.check(not any(self.lower.read(0, start))
+                 and not any(self.lower.read(start + self.region)),
                  f"{what}: nothing is written outside")
         return True
 
 
-def there_and_back(writer, reader, unit, text, what, most=8 * ca.KIB):
+def there_and_back(writer, reader, unit, text, what, max_size=8 * ca.KIB):
     """Write through one device, read through the other."""
-    if len(text) == most:
+    if len(text) == max_size:
         with ca.Disk(writer.path) as disk:
             disk.write(0, text)
         with ca.Disk(reader.path) as disk:
-            ca.same(disk.read(0, most), text, what)
+            ca.same(disk.read(0, max_size), text, what)
         return
     with ca.Disk(writer.path) as disk:
-        for at, size in ca.split(len(text), unit, most):
+        for at, size in ca.split(len(text), unit, max_size):
             disk.write(at, text[at:at + size])
     with ca.Disk(reader.path) as disk:
         got = b"".join(disk.read(at, size)

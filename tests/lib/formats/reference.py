@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the bytes below a crypt device must be, computed by OpenSSL.
+"""What the bytes on the lower device must be, computed by OpenSSL.
 
 The format is the one that the kernel documents for its crypt target: each
 unit of sector_size bytes is encrypted by itself, with an IV made from the
@@ -64,25 +64,25 @@ def _convert(method, cipher, hexkey, text, unit, where):
 
 
 def encrypt(cipher, hexkey, text, unit, **where):
-    """The bytes below for these bytes above; cipher as in a table line,
+    """The ciphertext of these bytes; cipher as in a table line,
     where: sector, iv_offset, large."""
     return _convert("encryptor", cipher, hexkey, text, unit, where)
 
 
 def decrypt(cipher, hexkey, text, unit, **where):
-    """The bytes above for these bytes below."""
+    """The plaintext of these bytes."""
     return _convert("decryptor", cipher, hexkey, text, unit, where)
 
 
 def seal(hexkey, mac, text, unit):
-    """Ciphertext and tags below a device of authenc(hmac(sha256),xts(aes))
+    """Ciphertext and tags of a device of authenc(hmac(sha256),xts(aes))
     with plain64, of whose key the last `mac` bytes are the hash's. A tag is
     over the number of the unit's sector, the IV and the ciphertext."""
     cut = len(hexkey) - 2 * mac
-    below = encrypt("aes-xts-plain64", hexkey[:cut], text, unit)
+    lower = encrypt("aes-xts-plain64", hexkey[:cut], text, unit)
     tags = b""
     for at in range(0, len(text), unit):
         head = struct.pack("<Q", at // 512) + _plain64(at // 512, None)
         tags += hmac.digest(bytes.fromhex(hexkey[cut:]),
-                            head + below[at:at + unit], "sha256")
-    return below, tags
+                            head + lower[at:at + unit], "sha256")
+    return lower, tags

@@ -55,9 +55,9 @@ ELSEWHERE = {
     "scripts/lab/vm --release trixie -- tests/functional/80-example":
         ("tests/run", "scripts/lab/vm"),
     "sudo scripts/command/crypt-async bench DEVICE":
-        ("tests/functional/88-bench", 'below.path, "--rounds"'),
+        ("tests/functional/88-bench", 'lower.path, "--rounds"'),
     "crypt-async bench DEVICE":
-        ("tests/functional/88-bench", 'below.path, "--rounds"'),
+        ("tests/functional/88-bench", 'lower.path, "--rounds"'),
     "crypt-async bench --ram":
         ("tests/functional/88-bench", 'running("--ram"'),
     "crypt-async bench DEVICE --write --destroy-data":

@@ -18,12 +18,13 @@ def use(target):
         ca.delete_module("dm_crypt_async")
     if ca.module_loaded("dm_crypt"):
         ca.delete_module("dm_crypt")
-    if target == ca.OWN:
+    if target == ca.DM_CRYPT:
         ca.modprobe("dm-crypt")
     else:
         ca.load_file(ca.MODULE_FILE, "replace_dm_crypt=1")
-    version = ca.list_versions()[ca.OWN]
-    ca.equal(ca.module_loaded("dm_crypt"), target == ca.OWN, "which it is")
+    version = ca.list_versions()[ca.DM_CRYPT]
+    ca.equal(ca.module_loaded("dm_crypt"), target == ca.DM_CRYPT,
+             "which it is")
     return version
 
 

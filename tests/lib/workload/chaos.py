@@ -84,11 +84,11 @@ class Writer(threading.Thread):
     nothing may fail). Where a write failed, a sector has its old or its new
     content, and nothing else."""
 
-    def __init__(self, path, start, size, unit, requests, most, failures):
+    def __init__(self, path, start, size, unit, requests, max_size, failures):
         super().__init__(daemon=True)
         self.failures = failures
         self.path, self.start_at, self.size = path, start, size
-        self.unit, self.requests, self.most = unit, requests, most
+        self.unit, self.requests, self.max_size = unit, requests, max_size
         self.random = random.Random(ca.rng.random())
         self.model = [(bytes(unit),)] * (size // unit)
         self.problem = None
@@ -104,7 +104,8 @@ class Writer(threading.Thread):
 
     def pick(self):
         """A range at random: the first unit, and how many."""
-        units = max(1, int(self.most ** self.random.random()) // self.unit)
+        units = max(1, int(self.max_size ** self.random.random())
+                    // self.unit)
         units = min(units, len(self.model))
         return self.random.randrange(len(self.model) - units + 1), units
 
@@ -171,10 +172,11 @@ def zero(path, size):
 
 
 def write_all(path, size, unit, requests, *, failures=None, jobs=3,
-              most=ca.MIB):
+              max_size=ca.MIB):
     """Run writers side by side on a zeroed device. Returns them."""
     part = size // jobs // 4096 * 4096
-    writers = [Writer(path, i * part, part, unit, requests, most, failures)
+    writers = [Writer(path, i * part, part, unit, requests, max_size,
+                      failures)
                for i in range(jobs)]
     for writer in writers:
         writer.start()

@@ -7,9 +7,9 @@ import ca
 
 
 def verify(path, jobs, *, unit, engine="libaio", direct=True, depth=32):
-    """Run fio on a device, with one job for each (name, start, size, most):
-    requests of a unit to `most`, in size bytes from start, none of which
-    another job has. Returns what fio reports, per job."""
+    """Run fio on a device, with one job for each (name, start, size,
+    max_size): requests of a unit to max_size, in size bytes from start, none
+    of which another job has. Returns what fio reports, per job."""
     words = ["fio", f"--filename={path}", f"--ioengine={engine}",
              f"--direct={int(direct)}", "--rw=randrw", "--rwmixread=40",
              f"--blockalign={unit}", f"--iodepth={depth}",
@@ -17,9 +17,10 @@ def verify(path, jobs, *, unit, engine="libaio", direct=True, depth=32):
              "--do_verify=1", "--verify_backlog=64", "--thread",
              f"--randseed={ca.rng.randrange(1 << 31)}",
              "--output-format=json"]
-    for name, start, size, most in jobs:
+    for name, start, size, max_size in jobs:
         words += [f"--name={name}", f"--offset={start}", f"--size={size}",
-                  f"--io_size={size * 3 // 2}", f"--bsrange={unit}-{most}"]
+                  f"--io_size={size * 3 // 2}",
+                  f"--bsrange={unit}-{max_size}"]
     done = ca.run(*words, fail=False, cwd="/tmp")
     text = done.stdout
     ca.check(done.returncode == 0,

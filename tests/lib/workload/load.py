@@ -10,7 +10,7 @@ WRITERS = 3
 PART = 2 * ca.MIB
 SIZE = WRITERS * PART
 SECTORS = SIZE // ca.SECTOR
-MOST = 256 * ca.KIB
+MAX_SIZE = 256 * ca.KIB
 PATIENCE = 60           # seconds, for a request in an emulated guest
 
 
@@ -41,7 +41,7 @@ class Load:
         with ca.Disk(self.path) as disk:
             wanted = self._begin(number, disk.read(base, PART))
             while not self._stop.is_set():
-                size = rng.randrange(1, MOST // 4096) * 4096
+                size = rng.randrange(1, MAX_SIZE // 4096) * 4096
                 at = rng.randrange(0, PART - size + 1, 4096)
                 text = rng.randbytes(size)
                 self._doubt[number] = range(at, at + size)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a power cut leaves: work on a file system, every write of which is kept
-in the order in which the device below got it, by the kernel's dm-log-writes.
+in the order in which the lower device got it, by the kernel's dm-log-writes.
 
 Its log is described in Documentation/admin-guide/device-mapper/log-writes.rst,
 and by the kernel's own tools for it: a superblock, then entries, each of them
@@ -20,7 +20,7 @@ UNIT = 4096
 SIZE = 32 * ca.MIB
 SECTORS = SIZE // ca.SECTOR
 LOG = 256 * ca.MIB
-MOST = 96 * ca.KIB
+MAX_SIZE = 96 * ca.KIB
 WHERE = "/tmp/ca-power-cut"
 # Beside the files that are looked at: what makes and removes names, and
 # writes, cuts, allocates and syncs files all over.
@@ -64,10 +64,10 @@ def moments(log):
     return found
 
 
-def table(target, below, key):
+def table(target, lower, key):
     """A table of one target."""
     return [(0, SECTORS, target, ca.crypt_params(
-        CIPHER, key, below, options=ca.unit_options(UNIT)))]
+        CIPHER, key, lower, options=ca.unit_options(UNIT)))]
 
 
 @contextlib.contextmanager
@@ -84,7 +84,8 @@ def mounted(path, kind, options="defaults"):
 def content(seed, number):
     """What is in a file."""
     text = hashlib.sha256(f"{seed} {number}".encode()).digest()
-    return (text * (MOST // len(text)))[:1 + int.from_bytes(text[:3]) % MOST]
+    size = 1 + int.from_bytes(text[:3]) % MAX_SIZE
+    return (text * (MAX_SIZE // len(text)))[:size]
 
 
 def _fill(logger, files):
@@ -102,7 +103,7 @@ def _fill(logger, files):
         os.close(directory)
         logger.message(f"mark file-{number}")
         with open(f"{WHERE}/junk-{number % 8}", "ab") as file:
-            file.write(os.urandom(ca.rng.randrange(MOST)))
+            file.write(os.urandom(ca.rng.randrange(MAX_SIZE)))
         if number % 8 == 7:
             os.unlink(f"{WHERE}/junk-{ca.rng.randrange(8)}")
 
@@ -136,9 +137,9 @@ def _stress():
 def record(kind, key, log, files):
     """Have all writes of the work in the log, a device's path."""
     ca.modprobe("dm-log-writes")
-    below = ca.NullBlk(size=SIZE >> 20)
+    lower = ca.NullBlk(size=SIZE >> 20)
     with ca.Mapping.single(SECTORS, "log-writes",
-                           f"{below.devno} {log}") as logger:
+                           f"{lower.devno} {log}") as logger:
         devno = f"{os.major(logger.dev)}:{os.minor(logger.dev)}"
         with ca.Mapping(table(ca.TARGET, devno, key)) as mapping:
             ca.run(*MKFS[kind], mapping.path)
@@ -149,4 +150,4 @@ def record(kind, key, log, files):
             ca.check("logging_disabled" not in status,
                      f"the log has room for everything: {status}")
     ca.run("blockdev", "--flushbufs", log)
-    below.close()
+    lower.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A device below that fails, lies or is slow for a while, and writers that
+"""A lower device that fails, lies or is slow for a while, and writers that
 know which of their requests may fail then, which must, and what a unit may
 hold."""
 
@@ -41,7 +41,7 @@ LIES = ("drop_writes", "corrupt writes", "corrupt reads")
 
 
 class Trouble:
-    """What the device below does, phase after phase."""
+    """What the lower device does, phase after phase."""
 
     def __init__(self):
         self.over = threading.Event()
@@ -78,14 +78,14 @@ class Trouble:
 class Layer(ca.Mapping):
     """A linear device that can become another one."""
 
-    def __init__(self, below, sectors=None):
-        self._below, self._sectors = below, sectors or below.sectors
+    def __init__(self, lower, sectors=None):
+        self._lower, self._sectors = lower, sectors or lower.sectors
         super().__init__(self._table("linear"))
 
     def _table(self, kind):
         target, params, _ = KINDS[kind]
         return [(0, self._sectors, target,
-                 params.format(dev=self._below.devno))]
+                 params.format(dev=self._lower.devno))]
 
     def become(self, kind):
         """Exchange the table."""
@@ -111,13 +111,13 @@ class Layer(ca.Mapping):
 
 class Witness(Writer):
     """A writer that goes on until the trouble is over. `authentic`: what the
-    device below changed is found out, so a read of that fails."""
+    lower device changed is found out, so a read of that fails."""
 
     errors_of = (errno.EIO,)
 
-    def __init__(self, path, start, size, unit, trouble, *, most=ca.MIB // 4,
-                 authentic=False):
-        super().__init__(path, start, size, unit, 0, most, None)
+    def __init__(self, path, start, size, unit, trouble, *,
+                 max_size=ca.MIB // 4, authentic=False):
+        super().__init__(path, start, size, unit, 0, max_size, None)
         self.trouble, self.authentic = trouble, authentic
         self.lost = self.found_out = 0
 

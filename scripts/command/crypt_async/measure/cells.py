@@ -11,7 +11,7 @@ KIB = 1 << 10
 MIB = 1 << 20
 
 # The contestants: the target, and its options.
-RAW, OURS, DEFAULT = "raw", "crypt-async", "crypt"
+RAW, CRYPT_ASYNC, DEFAULT = "raw", "crypt-async", "crypt"
 NO_WQ = "crypt no_wq"
 CONTESTANTS = {
     RAW: None,
@@ -19,9 +19,9 @@ CONTESTANTS = {
     NO_WQ: ("crypt", ["no_read_workqueue", "no_write_workqueue"]),
     "crypt submit": ("crypt", ["submit_from_crypt_cpus"]),
     "crypt same_cpu": ("crypt", ["same_cpu_crypt"]),
-    OURS: ("crypt-async", []),
+    CRYPT_ASYNC: ("crypt-async", []),
 }
-SETTINGS = [name for name in CONTESTANTS if name not in (RAW, OURS)]
+SETTINGS = [name for name in CONTESTANTS if name not in (RAW, CRYPT_ASYNC)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ CIPHERS = {
 # For "async" where the kernel has no cryptd.
 MOCK = Cipher("capi:chaos(xts(aes))-plain64", "xts(aes)", 64)
 
-# The devices below: brd, and null_blk with these attributes.
+# The lower devices: brd, and null_blk with these attributes.
 DEVICES = {
     "brd": None,
     "null10": {"irqmode": 2, "completion_nsec": 10_000},

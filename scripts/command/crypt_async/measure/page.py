@@ -5,7 +5,7 @@ import html
 import itertools
 
 from . import plots
-from .cells import DEFAULT, OURS, short
+from .cells import CRYPT_ASYNC, DEFAULT, short
 from .reduce import NOISE
 
 # The policy keeps the page from asking for anything outside.
@@ -79,8 +79,8 @@ def _middle(spread):
 # --- cells ----------------------------------------------------------------
 
 def _cell_row(cell):
-    median, least, most = cell["to_best"]
-    return _row([cell["work"], median, least, most, cell["best"],
+    median, low, high = cell["to_best"]
+    return _row([cell["work"], median, low, high, cell["best"],
                  cell["to_default"][0], _middle(cell["of_limit"]),
                  _middle(cell["of_raw"])],
                 "below" if median < NOISE else "")
@@ -94,7 +94,7 @@ def _stack(name, cells):
          ("to the default", [c["to_default"][0] for c in cells])],
         "rate of crypt-async, as a ratio", log=True)
     return [f"<h3>{html.escape(name)}</h3>", chart,
-            _table(["work", ">to best", ">least", ">most", "best setting",
+            _table(["work", ">to best", ">min", ">max", "best setting",
                     ">to default", ">of limit", ">of raw"],
                    [_cell_row(cell) for cell in cells])]
 
@@ -126,7 +126,7 @@ def _cells(found):
 
 def _costs(rows):
     labels = [f"{row['device']} {row['unit']} {row['work']}" for row in rows]
-    names = [OURS, DEFAULT, "cheapest setting"]
+    names = [CRYPT_ASYNC, DEFAULT, "cheapest setting"]
     series = [(name, [row["above"].get(name, row["above"][row["best"]])
                       for row in rows]) for name in names]
     table = [_row([label, row["ratio"], *(
@@ -138,7 +138,8 @@ def _costs(rows):
             "and the cipher alone with the same units take; and what all "
             "of them come to as a rate.</p>",
             plots.bars(labels, series, "instructions"),
-            _table(["I/O", ">ratio", ">" + OURS, ">" + DEFAULT, ">cheapest",
+            _table(["I/O", ">ratio", ">" + CRYPT_ASYNC, ">" + DEFAULT,
+                    ">cheapest",
                     "which is", ">to best", ">to default", ">of limit"],
                    table)]
 
@@ -152,7 +153,7 @@ def _label(axis, value):
 def _curve(axis, kind, rows):
     """The plot of one axis, for reads or for writes."""
     names = list(rows[0]["of_raw"])
-    names.sort(key=lambda name: (name != OURS, name))
+    names.sort(key=lambda name: (name != CRYPT_ASYNC, name))
     series = [(name, {row["value"]: row["of_raw"][name][0] for row in rows
                       if name in row["of_raw"]}) for name in names]
     points = sorted((row["value"], _label(axis, row["value"]))
@@ -212,7 +213,7 @@ def _kernel(found, boots):
     parts = [f"<h1>crypt-async beside dm-crypt on Linux "
              f"{html.escape(found['kernel'])}</h1>",
              "<p>A ratio above 1 says that crypt-async is faster. Figures are "
-             "medians of rounds, least and most are the extremes. "
+             "medians of rounds, min and max are the extremes. "
              "docs/performance.md says what each means.</p>"]
     for what, section in (("cells", lambda _: _cells(found)),
                           ("costs", _costs), ("growth", _growth),

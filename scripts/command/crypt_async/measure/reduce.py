@@ -3,20 +3,20 @@
 
 Runs of one round and cell follow each other directly, so two contestants are
 compared round by round; the median of these ratios is what counts, and their
-extremes are the spread. The best of dm-crypt's settings is the one that we
-compare worst with."""
+extremes are the spread. The best of dm-crypt's settings is the one beside
+which crypt-async is slowest."""
 
 import math
 import statistics
 
-from .cells import DEFAULT, OURS, RAW, SETTINGS
+from .cells import CRYPT_ASYNC, DEFAULT, RAW, SETTINGS
 
 NOISE = 0.97        # a ratio down to this is not worse
 
 
-def ratios(ours, theirs):
+def ratios(crypt_async, theirs):
     """Round by round."""
-    return [a / b for a, b in zip(ours, theirs, strict=True)]
+    return [a / b for a, b in zip(crypt_async, theirs, strict=True)]
 
 
 def geometric_mean(values):
@@ -25,31 +25,33 @@ def geometric_mean(values):
 
 
 def spread(values):
-    """(median, least, most)"""
+    """(median, min, max)"""
     return statistics.median(values), min(values), max(values)
 
 
 def against_best(rates):
-    """The setting that is best beside ours, and our ratio to it."""
-    compared = {name: spread(ratios(rates[OURS], rates[name]))
+    """dm-crypt's best setting, and crypt-async's ratio to it."""
+    compared = {name: spread(ratios(rates[CRYPT_ASYNC], rates[name]))
                 for name in SETTINGS if name in rates}
     best = min(compared, key=lambda name: compared[name][0])
     return best, compared[best]
 
 
 def limit_share(cell):
-    """Our share of the limit: the rate at which an I/O takes what it takes
-    on the raw device and what the cipher alone takes. None without it."""
+    """Its share of the limit: the rate at which an I/O would take the time
+    of the raw device and that of the cipher. None without these."""
     if not cell["cipher_ns"] or RAW not in cell["rates"]:
         return None
     limits = [1 / (1 / raw + ns / 1e9) for raw, ns in
               zip(cell["rates"][RAW], cell["cipher_ns"], strict=True)]
-    return spread(ratios(cell["rates"][OURS], limits))
+    return spread(ratios(cell["rates"][CRYPT_ASYNC], limits))
 
 
 def share_of_raw(rates):
-    """Our rate to that of the device below, or None."""
-    return spread(ratios(rates[OURS], rates[RAW])) if RAW in rates else None
+    """crypt-async's rate to that of the lower device, or None."""
+    if RAW not in rates:
+        return None
+    return spread(ratios(rates[CRYPT_ASYNC], rates[RAW]))
 
 
 def reduce_cell(cell):
@@ -58,7 +60,7 @@ def reduce_cell(cell):
     best, to_best = against_best(rates)
     return {"name": cell["name"], "stack": cell["stack"],
             "work": cell["work"], "best": best, "to_best": to_best,
-            "to_default": spread(ratios(rates[OURS], rates[DEFAULT])),
+            "to_default": spread(ratios(rates[CRYPT_ASYNC], rates[DEFAULT])),
             "of_limit": limit_share(cell),
             "of_raw": share_of_raw(rates),
             "medians": {name: statistics.median(values)
@@ -92,21 +94,22 @@ def summary(reduced):
 
 def reduce_cost(row):
     """Instructions per I/O, and what each contestant takes of them above
-    dm-linear and the cipher; ours as a share of dm-crypt's cheapest. All of
-    them together are a rate of depth 1 without noise, with a cell's
+    dm-linear and the cipher; crypt-async's as a share of dm-crypt's cheapest.
+    All of them together are a rate of depth 1 without noise, with a cell's
     ratios."""
     counted = {name: statistics.median(values)
                for name, values in row["instructions"].items()}
     floor = counted["dm-linear"] + counted["cipher"]
-    above = {name: counted[name] - floor for name in [*SETTINGS, OURS]
+    above = {name: counted[name] - floor for name in [*SETTINGS, CRYPT_ASYNC]
              if name in counted}
     best = min((name for name in SETTINGS if name in above), key=above.get)
     return {"device": row["device"], "unit": row["unit"],
             "work": row["work"], "counted": counted, "above": above,
-            "best": best, "ratio": above[OURS] / above[best],
-            "to_best": counted[best] / counted[OURS],
-            "to_default": counted[DEFAULT] / counted[OURS],
-            "of_limit": (counted[RAW] + counted["cipher"]) / counted[OURS]}
+            "best": best, "ratio": above[CRYPT_ASYNC] / above[best],
+            "to_best": counted[best] / counted[CRYPT_ASYNC],
+            "to_default": counted[DEFAULT] / counted[CRYPT_ASYNC],
+            "of_limit": (counted[RAW] + counted["cipher"])
+            / counted[CRYPT_ASYNC]}
 
 
 def reduce_growth(row):

@@ -17,9 +17,9 @@ def _share(cells):
 
 
 def _cell_line(cell, share):
-    median, least, most = cell["to_best"]
+    median, low, high = cell["to_best"]
     mark = " <" if median < NOISE else ""
-    spread = f"{least:.2f}-{most:.2f}"
+    spread = f"{low:.2f}-{high:.2f}"
     return (f"  {cell['work']:{WIDTH}}{median:8.2f} {spread:>12}"
             f"{cell['to_default'][0]:10.2f}"
             f"{ratio(cell[share] and cell[share][0]):>10}"
