@@ -4,27 +4,30 @@
  *
  * What is modelled, and where it is in the module:
  *
- *	map_write		ca_io_map(), with cut_write() from it: never waits
- *	cut_worker		cutter_work(), with cut_write() from it: may wait for pools
- *	start_fragment		take_part(); then place(): a worker converts it, or the cutter. The last
- *				fragment takes over the cutter's reference, unless map goes on
- *	take_back		help_out(), with ca_take_back(): map does what no worker has begun
- *	convert			ca_convert(), with get_request(), await(), park()
- *	again, in convert	go_on_in_worker()
+ *	map_write		ca_map(), with ca_write_start(): never waits
+ *	split_worker		split_work() of write.c: may wait for pools
+ *	start_fragment		ca_split_take(), then ca_split_dispatch(): a worker converts it,
+ *				or the splitter. The last one takes over the splitter's reference,
+ *				unless map goes on
+ *	dequeue_own		ca_split_help_out(), with ca_dequeue_own(): map converts what no
+ *				worker has begun
+ *	convert			ca_convert()
+ *	again, in convert	go_on_in_sleeper()
  *	request_done, _moved	request_done(): the cipher's callback
  *	kick			kick(): wakes a parked converter
- *	settle			finish_conversion(), when the last unit is over
- *	submit_clone		start_write()
- *	fragment_worker		ca_io_run() by a worker
- *	give_back, drop_base	put_write() and end_fragment(), also from finish_write()
- *	base_put		put_base(): the last one ends the base
+ *	settle			settle(), and the fragment's converted() when the last unit is over
+ *	submit_clone		ca_submit_write()
+ *	fragment_worker		a worker of workers.c
+ *	give_back, drop_base	end_write() of submit.c, with ca_fragment_end()
+ *	base_put		ca_base_put(): the last reference ends the base
+ *	end_base		ca_base_end()
  *	cipher			a crypto driver: a queue, a backlog, any order, errors
- *	disk			the device below: any order, errors
+ *	disk			the lower device: any order, errors
  *
  * A page holds UPP units; a fragment owns pages first … first + count - 1 of its base.
- * Fragment numbers below BASES are the bases themselves (the first fragment of each);
- * those from BASES on are the objects of the pool. Request number f is the one
- * embedded in fragment f, request FRAGS + f another one that f was lucky to allocate.
+ * Fragment numbers below BASES are the first fragments, each part of its base; those
+ * from BASES on are the objects of the pool. Request number f is the one embedded in
+ * fragment f, request FRAGS + f another one that f was lucky to allocate.
  *
  * Pools are plain counters, so a "pool" is its reserve: the allocator behind it
  * never helps. That is the worst case for deadlocks.
@@ -40,12 +43,12 @@
  *	SHARED_CONTEXT		fragments of one base share its convert context
  *	EARLY_ERROR_READ	the dropper reads base.error before its decrement
  *	LATE_ERROR_RECORD	a fragment records its error after its decrement
- *	HOLD_AND_WAIT		a cutter keeps its pages while it waits for more
- *	HANDED_OVER		map leaves what it holds to the cutter, instead of giving it back
+ *	HOLD_AND_WAIT		a splitter keeps its pages while it waits for more
+ *	HANDED_OVER		map leaves what it holds to the splitter, instead of giving it back
  *	NO_RECHECK		no second look at the embedded request before parking
  *	KICK_ONCE		kick tries PARKED, then RUNNING, and does not look again
  *	LATE_KICK		request_done drops its unit before the kick
- *	NO_OWN_REFERENCE	map looks for what to take back without a reference on the base
+ *	NO_OWN_REFERENCE	map dequeues its own fragments without a reference on the base
  */
 
 #ifndef BASES
@@ -66,8 +69,8 @@
 #ifndef POOL_PAGES
 #define POOL_PAGES 1
 #endif
-#ifndef CUTTERS
-#define CUTTERS	1	/* threads of the cutters' queue: 1 is its rescuer alone */
+#ifndef SPLITTERS
+#define SPLITTERS 1	/* threads of the splitters' queue: 1 is its rescuer alone */
 #endif
 #ifndef WORKERS
 #define WORKERS	1	/* threads of the fragments' queue */
@@ -91,7 +94,7 @@
 #define NOMEM	1	/* 1: the cipher may want to sleep for memory */
 #endif
 #ifndef QUEUE
-#define QUEUE	1	/* 1: the cutter may leave a fragment to a worker and go on cutting */
+#define QUEUE	1	/* 1: the splitter may leave a fragment to a worker and go on splitting */
 #endif
 #ifndef SYNC
 #define SYNC	1	/* 1: the cipher may finish a request at once */
@@ -104,8 +107,8 @@
 
 /* context.go */
 #define RUNNING	0	/* a thread converts, or is about to */
-#define PARKED	1	/* no thread; whoever makes it RUNNING queues the work */
-#define KICKED	2	/* what the converter would park for has happened */
+#define PARKED	1	/* no thread; the thread that makes it RUNNING queues the work */
+#define KICKED	2	/* the event that the converter would park for has happened */
 
 /* fragment.state */
 #define FREE		0
@@ -124,7 +127,7 @@
 
 typedef context {
 	byte pos;	/* next unit of the base to convert */
-	byte end;	/* first unit that is not ours */
+	byte end;	/* first unit that is not the fragment's */
 	byte pending;	/* units not settled + 1 for the converter */
 	byte awaited;	/* the request whose callback may wake us */
 	byte go;		/* ctx->run in the code */
@@ -147,7 +150,7 @@ typedef request {
 
 typedef base_io {
 	byte next;	/* page that the next fragment starts at */
-	byte refs;	/* 1 for the cutter, 1 for each fragment in flight */
+	byte refs;	/* 1 for the splitter, 1 for each fragment in flight */
 	bit error;
 	bit ended;
 	bit failed;	/* ghost: some fragment met an error */
@@ -169,7 +172,7 @@ byte in_queue;
 #ifdef IN_ORDER
 chan order = [REQUESTS] of { byte };
 #endif
-chan cut_queue = [BASES] of { byte };
+chan split_queue = [BASES] of { byte };
 chan work_queue = [FRAGS] of { byte };
 
 #ifdef SHARED_CONTEXT
@@ -238,8 +241,8 @@ inline end_base(b, err)
 }
 
 /*
- * put_base(): only the last one looks at the error, and after its decrement. One
- * step: once the count is zero, nobody else has the base.
+ * ca_base_put(): only the last reference looks at the error, and after its decrement.
+ * One step: once the count is zero, no other thread has the base.
  */
 inline base_put(b)
 {
@@ -356,9 +359,9 @@ inline queue_work(f)
 }
 
 /*
- * Settles n units. Who settles the last one owns the fragment alone: submits the
- * clone, or ends the fragment. A callback may run in a hard irq: it leaves the
- * submission to the work.
+ * Settles n units. The thread that settles the last one is the fragment's sole owner: it
+ * submits the clone, or ends the fragment. A callback may run in a hard irq: it leaves
+ * the submission to the work.
  */
 inline settle(f, c, n, in_callback)
 {
@@ -453,8 +456,8 @@ inline subtract_settled(c)
 }
 
 /*
- * Runs in map, in the cutter, or in the fragment's work. Ends with the converter's
- * own count dropped, or parked; from then on the fragment is not ours.
+ * Runs in map, in the splitter, or in the fragment's work. Ends with the converter's
+ * own count dropped, or parked; from then on the thread does not own the fragment.
  */
 inline convert(f, may_sleep)
 {
@@ -512,7 +515,7 @@ inline convert(f, may_sleep)
 /* ---- request_done -------------------------------------------------------- */
 
 /*
- * Whoever turns PARKED into RUNNING queues the work. RUNNING is tried
+ * The thread that turns PARKED into RUNNING queues the work. RUNNING is tried
  * first: when that fails, the converter has parked, or it will look again by itself.
  */
 inline kick(f, c)
@@ -543,7 +546,7 @@ inline kick(f, c)
 /* The driver is done with a request, for the last time. */
 inline request_done(r)
 {
-	/* The driver's last access to the data, then ours to the request (barrier). */
+	/* The driver's last access to the data, then the callback's to the request (barrier). */
 	atomic {
 		f = FRAGMENT_OF(r);
 		assert(ALIVE(f));
@@ -597,7 +600,7 @@ inline request_moved(r)
 	atomic { f = 0; c = 0 }
 }
 
-/* ---- cutting ------------------------------------------------------------- */
+/* ---- splitting ----------------------------------------------------------- */
 
 /* Takes an object that is there. */
 inline take_object(f)
@@ -661,10 +664,10 @@ inline start_fragment(b, f, got)
 	}
 }
 
-#define FIRST(b)	(io[b].next == 0)	/* its fragment is the base itself */
+#define FIRST(b)	(io[b].next == 0)	/* its fragment is part of the base */
 
 /* A fragment of the base that waits for a worker, or NONE. */
-inline take_back(b, f)
+inline dequeue_own(b, f)
 {
 	d_step {
 		assert(!io[b].ended);
@@ -683,7 +686,7 @@ inline take_back(b, f)
 	}
 }
 
-/* ca_io_map(): every step has a way on at once. */
+/* ca_map(): every step has a way on at once. */
 proctype map_write(byte b)
 {
 	LOCALS;
@@ -708,7 +711,7 @@ proctype map_write(byte b)
 #ifdef HANDED_OVER
 				if
 				:: f >= BASES ->
-					cut_queue!(BASES + f * BASES + b);
+					split_queue!(BASES + f * BASES + b);
 					goto out
 				:: else
 				fi;
@@ -740,7 +743,7 @@ proctype map_write(byte b)
 	if
 	:: helps && several ->
 		do
-		:: take_back(b, f);
+		:: dequeue_own(b, f);
 			if
 			:: f == NONE -> break
 			:: else
@@ -759,13 +762,13 @@ proctype map_write(byte b)
 	fi;
 	goto out;
 miss:
-	cut_queue!b;
+	split_queue!b;
 out:
 	skip
 }
 
-/* cutter_work(): may wait, with only earlier resources in hand. */
-active [CUTTERS] proctype cut_worker()
+/* A splitter: may wait, with only earlier resources in hand. */
+active [SPLITTERS] proctype split_worker()
 {
 	LOCALS;
 	byte b = 0;
@@ -775,7 +778,7 @@ active [CUTTERS] proctype cut_worker()
 	bit helps = 0;
 
 end:	do
-	:: cut_queue?b;
+	:: split_queue?b;
 		last = 0;
 #ifdef HANDED_OVER
 		if
@@ -821,7 +824,7 @@ has_object:
 	od
 }
 
-/* fragment_work(): never waits for a pool. */
+/* A worker: never waits for a pool. */
 active [WORKERS] proctype fragment_worker()
 {
 	LOCALS;
@@ -840,7 +843,7 @@ end:	do
 	od
 }
 
-/* ---- the world below ----------------------------------------------------- */
+/* ---- crypto driver and lower device -------------------------------------- */
 
 /* Any x for which a request is in the given state; blocks where there is none. */
 inline pick_request(s, x)
@@ -975,7 +978,7 @@ end:	do
 
 #endif
 
-/* The device below: any clone that was submitted ends, in any order. */
+/* The lower device: any clone that was submitted ends, in any order. */
 active proctype disk()
 {
 	LOCALS;
@@ -1035,5 +1038,5 @@ init
 all_ended:
 	atomic { IS_ENDED(0) && IS_ENDED(1) && IS_ENDED(2);
 		assert(objects == POOL_OBJECTS && clones == POOL_CLONES && pages == POOL_PAGES);
-		assert(in_queue == 0 && empty(cut_queue) && empty(work_queue)) }
+		assert(in_queue == 0 && empty(split_queue) && empty(work_queue)) }
 }
