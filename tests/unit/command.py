@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The command crypt-async as far as it needs no device mapper."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -196,6 +198,47 @@ def dkms():
             (fine, _, said), = doctor._findings
             equal(fine, advice is None, answer)
             assert fine or advice in said, f"{answer}: {said}"
+
+
+@point
+def broken():
+    """doctor and status say it when a device has found its own state wrong."""
+    line = Line(0, 8, "crypt-async", PARAMS)
+
+    class Mapping:
+        """Of a device that is."""
+        name, uuid = "a", "CRYPT-PLAIN-a"
+        found = dict.fromkeys(
+            ("reads", "writes", "read_bytes", "written_bytes", "fragments",
+             "inline", "queued", "deferred", "parked", "mem_waits",
+             "in_flight", "in_flight_max", "pages", "cached",
+             *report.FAULTS, *report.SETTINGS), 0)
+        found |= {"broken": 1, "state_errors": 3}
+
+        @staticmethod
+        def table():
+            """Its line."""
+            return [line]
+
+        @classmethod
+        def status(cls):
+            """Its counters."""
+            return [cls.found]
+
+    doctor._findings.clear()
+    mappings, doctor.all_mappings = doctor.all_mappings, lambda: [Mapping]
+    try:
+        doctor._mappings()
+    finally:
+        doctor.all_mappings = mappings
+    (_, said, advice), (_, counted, _) = doctor._findings
+    assert "writes are refused" in said, said
+    equal(advice, "copy the data, reboot, report it", "what to do")
+    assert "3 state_errors" in counted, counted
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        report._print(report.describe(Mapping))
+    assert "writes are refused, reads go on" in text.getvalue()
 
 
 @point

@@ -8,6 +8,7 @@ import subprocess
 
 from .common import MODULE, colour, is_loaded, parameter, read
 from .mapping import all_mappings, stands_in
+from .report import FAULTS, is_on_module
 from .takeover import RELEASE, TAKEOVER
 
 SLOW = ("generic", "lib")
@@ -127,11 +128,13 @@ def _driver():
 def _mappings():
     for mapping in all_mappings():
         for line, status in zip(
-                [line for line in mapping.table()
-                 if line.target == "crypt-async"], mapping.status()):
-            bad = {key: status[key] for key in ("refused", "forged",
-                                                "overdue", "errors")
-                   if status.get(key)}
+                [line for line in mapping.table() if is_on_module(line)],
+                mapping.status()):
+            if status.get("broken"):
+                _wrong(f"{mapping.name} at {line.start} is broken: the module "
+                       "found its own state wrong; writes are refused",
+                       "copy the data, reboot, report it")
+            bad = {key: status[key] for key in FAULTS if status.get(key)}
             if bad:
                 _wrong(f"{mapping.name} at {line.start}: " + ", ".join(
                     f"{value} {key}" for key, value in bad.items()),

@@ -20,16 +20,19 @@ MIB = 1 << 20
 PHASES = ("queue", "convert", "device")
 LOCK = "/run/crypt-async.lock"
 SETTINGS = ("fragment_kib", "inline_kib", "page_limit", "cpus")
+FAULTS = ("crypto_errors", "auth_errors", "driver_timeouts", "state_errors",
+          "errors")
 
 
-def _is_ours(line):
+def is_on_module(line):
+    """Is a line of a table on this module, under either name?"""
     return line.is_crypt and (line.target == CRYPT_ASYNC or stands_in())
 
 
-def our_mappings():
+def mappings_on_module():
     """Those that have a line on this module."""
     return [mapping for mapping in all_mappings()
-            if any(_is_ours(line) for line in mapping.table())]
+            if any(is_on_module(line) for line in mapping.table())]
 
 
 def is_synchronous(driver):
@@ -46,7 +49,7 @@ def is_synchronous(driver):
 
 def describe(mapping):
     """Everything about a mapping, for JSON."""
-    lines = [line for line in mapping.table() if _is_ours(line)]
+    lines = [line for line in mapping.table() if is_on_module(line)]
     if not lines:
         raise Problem(f"{mapping.name} is not on crypt-async: crypt-async "
                       f"adopt {mapping.name} moves it")
@@ -93,16 +96,18 @@ def _print(found):
               f"{stats['read_bytes'] / MIB:.0f} MiB; {stats['writes']} "
               f"writes, {stats['written_bytes'] / MIB:.0f} MiB")
         print(f"  where      {_share(stats['inline'], done)} where they were "
-              f"cut, {_share(stats['queued'], done)} by other workers; "
+              f"split, {_share(stats['queued'], done)} by other workers; "
               f"{stats['deferred']} reads left by an interrupt")
         print(f"  waiting    {stats['parked']} times for the driver, "
-              f"{stats['waited']} writes for memory")
+              f"{stats['mem_waits']} writes for memory")
         print(f"  in flight  {stats['in_flight']}, at most "
-              f"{stats['in_flight_most']}")
+              f"{stats['in_flight_max']}")
         print(f"  memory     {stats['pages'] * 4} KiB, of it "
               f"{stats['cached'] * 4} KiB kept for the next writes")
-        bad = {key: stats[key] for key in ("refused", "forged", "overdue",
-                                           "errors") if stats[key]}
+        bad = {key: stats[key] for key in FAULTS if stats[key]}
+        if stats["broken"]:
+            print("  " + colour(31, "broken") + "     the module found its "
+                  "own state wrong: writes are refused, reads go on")
         if bad:
             print("  " + colour(31, "errors") + "     ", end="")
             print(", ".join(f"{value} {key}" for key, value in bad.items()))
@@ -115,7 +120,7 @@ def status(names, as_json):
             print("[]")
             return 0
         raise Problem("the module is not loaded: crypt-async adopt does so")
-    mappings = [Mapping(name) for name in names] if names else our_mappings()
+    mappings = [Mapping(name) for name in names] or mappings_on_module()
     found = [describe(mapping) for mapping in mappings]
     if as_json:
         json.dump(found, sys.stdout, indent=1)
@@ -196,7 +201,7 @@ class Watched:
     def __init__(self, mapping):
         self.mapping = mapping
         self.sector = next(line.start for line in mapping.table()
-                           if _is_ours(line))
+                           if is_on_module(line))
         self._measuring = Measuring(mapping, self.sector)
         self.stats = self._stats()
         self.latency = self._latency()
@@ -260,7 +265,7 @@ def _screen(watched, count, interval):
 
 def top(names, count, interval):
     """crypt-async top"""
-    mappings = [Mapping(name) for name in names] if names else our_mappings()
+    mappings = [Mapping(name) for name in names] or mappings_on_module()
     if not mappings:
         raise Problem("nothing is on crypt-async")
     watched, terminal = [], None
