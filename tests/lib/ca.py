@@ -116,6 +116,28 @@ def klog_since(mark):
     return klog.since(mark)
 
 
+@contextlib.contextmanager
+def expect_warning(words):
+    """The kernel warns once meanwhile, with these words, and so it should:
+    neither this test nor the guest fails for it."""
+    mark = klog.mark()
+    _log("a warning is expected from here on")
+    try:
+        yield
+        alarms = [line for line in klog.since(mark) if "WARNING:" in line]
+        equal(len(alarms), 1, f"warnings: {alarms}")
+        check(any(words in line for line in klog.since(mark)),
+              f"the log has no {words!r}")
+        klog.forget(mark)
+    finally:
+        _log("no warning is expected any more")
+
+
+def _log(text):
+    with open("/dev/kmsg", "w", encoding="ascii") as log:
+        print("crypt-async tests:", text, file=log)
+
+
 def skip(reason):
     """Leave this test point out, and say why."""
     raise Skip(reason)

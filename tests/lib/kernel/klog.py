@@ -55,6 +55,12 @@ class KernelLog:
         self._read()
         return self._lines[mark:]
 
+    def forget(self, mark):
+        """Take the lines logged after mark for empty ones."""
+        self._read()
+        for at in range(mark, len(self._lines)):
+            self._lines[at] = ""
+
     def alarms(self, mark=0):
         """Those of them that no test may cause. What kmemleak in its scan each
         ten minutes took for lost may only have moved while it looked, so it is
