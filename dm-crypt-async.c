@@ -15,213 +15,21 @@
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
-#include <linux/slab.h>
 #include <linux/string.h>
 
 #include "src/cipher.h"
-#include "src/dispatch.h"
-#include "src/fragment.h"
-#include "src/inflight.h"
+#include "src/device.h"
 #include "src/key.h"
 #include "src/latency.h"
 #include "src/map.h"
 #include "src/meta.h"
 #include "src/pages.h"
-#include "src/softirq.h"
 #include "src/stats.h"
 #include "src/table.h"
 #include "src/tune.h"
 #include "src/watchdog.h"
-#include "src/workers.h"
-#include "src/zoned.h"
-#include "src/zoned_redirect.h"
 
 #define DM_MSG_PREFIX	CA_NAME
-
-/* ------------------------------------------------------------------------- constructor */
-
-static const char *get_iv_offset(struct ca_device *ca, const char *arg, int *err)
-{
-	*err = -EINVAL;
-	if (!ca_is_number(arg) || kstrtoull(arg, 10, &ca->iv_offset))
-		return "iv_offset: not a decimal number of sectors";
-	if (ca->iv_offset & ((1ULL << ca->unit_shift) - 1))
-		return "iv_offset: not a multiple of sector_size";
-	return NULL;
-}
-
-static const char *get_start(struct ca_device *ca, const char *arg)
-{
-	u64 start;
-
-	if (!ca_is_number(arg) || kstrtoull(arg, 10, &start) || start != (sector_t)start)
-		return "offset: not a decimal number of sectors";
-	ca->start = start;
-	return NULL;
-}
-
-/* A fragment may be a page long, and no shorter than the device's block. */
-static const char *check_device(struct block_device *bdev, int *err)
-{
-	if (bdev_logical_block_size(bdev) <= PAGE_SIZE)
-		return NULL;
-	*err = -EOPNOTSUPP;
-	return "device: logical blocks larger than a page are not supported";
-}
-
-/* The device comes before the offset: the first of several mistakes is dm-crypt's as well. */
-static const char *open_device(struct ca_device *ca, const char *path, const char *offset, int *err)
-{
-	const char *error;
-
-	*err = dm_get_device(ca->ti, path, dm_table_get_mode(ca->ti->table), &ca->dev);
-	if (*err)
-		return "device: cannot be opened";
-	ca->zoned.is_ordered = bdev_is_zoned(ca->dev->bdev);
-
-	*err = -EINVAL;
-	error = get_start(ca, offset) ?: check_device(ca->dev->bdev, err);
-	if (error)
-		dm_put_device(ca->ti, ca->dev);
-	return error;
-}
-
-static void set_features(struct ca_device *ca)
-{
-	struct dm_target *ti = ca->ti;
-
-	ti->num_flush_bios = 1;
-	ti->limit_swap_bios = true;
-	ti->accounts_remapped_io = true;
-	/* With an append, the sector and with it the IV would be known only afterwards. */
-	ti->emulate_zone_append = ca->zoned.is_ordered;
-	if (ca_has(ca, CA_OPT_ALLOW_DISCARDS))
-		ti->num_discard_bios = 1;
-}
-
-static int init_percpu(struct ca_device *ca)
-{
-	ca->stats = alloc_percpu(struct ca_stats);
-	ca->inflight = ca_inflight_alloc();
-	ca->softirqs = ca_softirq_alloc();
-	return ca->stats && ca->inflight && ca->softirqs ? 0 : -ENOMEM;
-}
-
-static void exit_percpu(struct ca_device *ca)
-{
-	if (ca->softirqs)
-		ca_softirq_free(ca->softirqs);
-	free_percpu(ca->inflight);
-	free_percpu(ca->stats);
-}
-
-/* Everything that I/O needs, when the table line has been read. Return: 0 or a negative errno. */
-static int init_io(struct ca_device *ca)
-{
-	int err;
-
-	ca_dispatch_init(ca);
-	ca_zoned_init(&ca->zoned);
-	ca_watchdog_init(&ca->watchdog);
-	atomic_set(&ca->split.waiting, 0);
-	err = init_percpu(ca);
-	if (err)
-		goto exit_percpu;
-	err = ca_fragments_init(ca);
-	if (err)
-		goto exit_percpu;
-	err = ca_pages_init(&ca->pages, ca_device_name(ca));
-	if (err)
-		goto exit_fragments;
-	err = ca_workers_init(ca);
-	if (err)
-		goto exit_pages;
-	err = ca_zoned_redirect_init(ca);
-	if (err)
-		goto exit_workers;
-	return 0;
-
-exit_workers:
-	ca_workers_exit(&ca->workers);
-exit_pages:
-	ca_pages_exit(&ca->pages);
-exit_fragments:
-	ca_fragments_exit(&ca->fragments);
-exit_percpu:
-	exit_percpu(ca);
-	return err;
-}
-
-static void exit_io(struct ca_device *ca)
-{
-	ca_zoned_redirect_exit(ca);
-	ca_watchdog_exit(&ca->watchdog);
-	ca_workers_exit(&ca->workers);
-	ca_pages_exit(&ca->pages);
-	ca_fragments_exit(&ca->fragments);
-	exit_percpu(ca);
-}
-
-static int make_device(struct dm_target *ti, unsigned int argc, char **argv)
-{
-	struct dm_arg_set options = { .argc = argc - 5, .argv = argv + 5 };
-	struct ca_device *ca;
-	const char *error;
-	int err;
-
-	if (argc < 5) {
-		ti->error = "expected <cipher> <key> <iv_offset> <device> <offset> [<options>]";
-		return -EINVAL;
-	}
-	ca = kzalloc(sizeof(*ca), GFP_KERNEL);
-	if (!ca) {
-		ti->error = "out of memory";
-		return -ENOMEM;
-	}
-	ca->ti = ti;
-
-	err = -EINVAL;
-	error = ca_table_options(ca, &options);
-	if (error)
-		goto free_device;
-	error = ca_key_init(&ca->cipher.key, argv[1], &err);
-	if (error)
-		goto free_device;
-	error = ca_cipher_init(ca, argv[0], &err);
-	if (error)
-		goto exit_key;
-	error = ca_key_load(&ca->cipher, argv[1], &err);
-	if (error)
-		goto exit_cipher;
-
-	error = get_iv_offset(ca, argv[2], &err) ?: open_device(ca, argv[3], argv[4], &err);
-	if (error)
-		goto exit_cipher;
-	error = ca_meta_init(ca, &err);
-	if (error)
-		goto put_device;
-
-	error = "out of memory";
-	err = init_io(ca);
-	if (err)
-		goto exit_meta;
-	set_features(ca);
-	ti->private = ca;
-	return 0;
-
-exit_meta:
-	ca_meta_exit(&ca->meta);
-put_device:
-	dm_put_device(ti, ca->dev);
-exit_cipher:
-	ca_cipher_exit(&ca->cipher);
-exit_key:
-	ca_key_exit(&ca->cipher.key);
-free_device:
-	kfree(ca);
-	ti->error = (char *)error;
-	return err;
-}
 
 /* A key among the words must not stay in the memory that the device mapper frees. */
 static void blank_words(unsigned int first, unsigned int argc, char **argv)
@@ -232,7 +40,7 @@ static void blank_words(unsigned int first, unsigned int argc, char **argv)
 
 static int ca_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 {
-	int err = make_device(ti, argc, argv);
+	int err = ca_device_init(ti, argc, argv);
 
 	blank_words(1, min(argc, 2U), argv);
 	dm_audit_log_ti(AUDIT_DM_CTRL, DM_MSG_PREFIX, "ctr", ti, !err);
@@ -241,15 +49,7 @@ static int ca_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 
 static void ca_dtr(struct dm_target *ti)
 {
-	struct ca_device *ca = ti->private;
-
-	exit_io(ca);
-	ca_latency_exit(&ca->latency);
-	ca_meta_exit(&ca->meta);
-	dm_put_device(ti, ca->dev);
-	ca_cipher_exit(&ca->cipher);
-	ca_key_exit(&ca->cipher.key);
-	kfree(ca);
+	ca_device_exit(ti->private);
 	dm_audit_log_ti(AUDIT_DM_CTRL, DM_MSG_PREFIX, "dtr", ti, 1);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The end of a base io, its references and its states.
+ * The end of a base io, the list of its legal moves, and the copying of its data.
  *
  * A base ends once, after its last fragment, with the first error that any fragment met. The thread
  * that drops the last reference ends it, and reads the error only then.
@@ -54,7 +54,7 @@ void ca_base_copy(const struct bio_vec *to, struct bvec_iter to_at,
 
 /**
  * ca_base_report_error() - logs an error of the lower device
- * @base: the base, or of a fragment's
+ * @base: the base whose I/O failed, or one of whose fragments did
  * @sector: where the I/O began, relative to the target
  * @bytes: its size
  * @status: the error

@@ -25,7 +25,7 @@ struct task_struct;
  * The states of a base io. Only its owner may touch the state: the splitter, or the completion of a
  * read, or the thread that dropped the last reference. base.c has the list of legal moves.
  *
- * CA_BASE_NEW:		map has it; a write is split and converted in this state
+ * CA_BASE_NEW:		map has it; a write stays in this state until it ends
  * CA_BASE_READING:	(read only) the lower device has it, or its clone
  * CA_BASE_READ:	(read only) the ciphertext is in its memory, and is split and converted
  * CA_BASE_RECHECKING:	(read only) a worker reads it once more, one unit after the other
@@ -74,7 +74,8 @@ enum ca_base_state {
  *	drops the last reference ends the base bio, and with it the base's memory is gone.
  * @status: the first error of any fragment. Written before the writer's reference is dropped, read
  *	after the last one was.
- * @is_mismatch: (read) a tag did not match, or the driver had no memory. Written and read likewise
+ * @is_mismatch: (read) a tag did not match, or the driver had no memory. Set before the writer's
+ *	reference is dropped, read after the last one was
  * @is_accounted: bit 0, one of the fragments has started the base bio's I/O accounting
  *
  * Touched by the owner only:
@@ -133,7 +134,7 @@ static inline sector_t ca_base_rest_sector(const struct ca_base *base)
 	return base->sector + ((base->all.bi_size - base->rest.bi_size) >> SECTOR_SHIFT);
 }
 
-/* REQ_NOWAIT and readahead failures are expected: do not count or log them. */
+/* Whether to count and log an error: REQ_NOWAIT and readahead failures are expected. */
 static inline bool ca_base_is_error(const struct ca_base *base, blk_status_t status)
 {
 	return status != BLK_STS_AGAIN && !(base->bio->bi_opf & REQ_RAHEAD);

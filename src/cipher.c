@@ -18,7 +18,7 @@
 #include "request.h"
 #include "table.h"
 
-/* The cipher argument, taken apart; the strings point into a copy of it, but for @algorithm. */
+/* The parts of the cipher argument; strings that are not allocated point into a copy of it. */
 struct spec {
 	char *algorithm;	/* as the Crypto API knows it; allocated */
 	char *wrapped;		/* it within essiv(); NULL if it is not; allocated */
@@ -146,7 +146,7 @@ static void free_tfms(struct ca_cipher *cipher)
 	cipher->tfms = NULL;
 }
 
-/* A transform that allocates memory for a request could not write memory out to make room. */
+/* Drivers that allocate memory for a request are left out: writing memory out must need none. */
 static int alloc_tfms(struct ca_cipher *cipher, const char *algorithm, bool authenticated)
 {
 	unsigned int i;
@@ -224,7 +224,7 @@ static void set_request_size(struct ca_cipher *cipher)
 	cipher->request_size = ca_request_bytes(cipher, context);
 }
 
-/* What the names in @spec stand for. Undone by free_tfms(). */
+/* Allocates the transforms and the IV generator of @spec. Undone by free_tfms(), also on error. */
 static const char *make_cipher(struct ca_device *ca, const struct spec *spec, int *err)
 {
 	struct ca_cipher *cipher = &ca->cipher;

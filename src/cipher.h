@@ -57,7 +57,7 @@ struct ca_cipher {
 	struct ca_key key;
 };
 
-const char *ca_cipher_init(struct ca_device *ca, const char *spec, int *err);
+const char *ca_cipher_init(struct ca_device *ca, const char *text, int *err);
 void ca_cipher_exit(struct ca_cipher *cipher);
 int ca_cipher_set_key(struct ca_cipher *cipher);
 int ca_cipher_set_tag_size(struct ca_cipher *cipher, unsigned int size);

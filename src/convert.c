@@ -40,8 +40,9 @@
 #define RESCHED_BYTES	(64 * 1024)
 
 /*
- * A write that is converted in place is tried again after the driver found no memory for its next
- * unit: the unit, which may be half converted, is copied from the writer's memory once more.
+ * Copies the next unit of a write that is converted in place from the writer's memory once more: a
+ * driver that found no memory may have left it half converted. If it was not touched, this does no
+ * harm.
  */
 static void restore_unit(struct dm_crypt_io *io)
 {
@@ -182,8 +183,9 @@ static bool park(struct dm_crypt_io *io)
 }
 
 /*
- * The driver found no memory for a write's unit without sleeping: a worker, which may, tries again.
- * (A read is decrypted in place, and may be half converted: it fails, and is read again.)
+ * Hands a write on to a worker that may sleep, since the driver found no memory for a unit without
+ * sleeping. The worker tries that unit again. (A read is decrypted in place, and may be half
+ * converted: it fails, and is read again.)
  */
 static void go_on_in_sleeper(struct dm_crypt_io *io)
 {
@@ -216,7 +218,10 @@ static struct ca_request *get_request(struct dm_crypt_io *io)
 	}
 
 	await(ctx, &io->request);
-	/* Pairs with the one in request_done(): it sees awaited, or this sees the request free. */
+	/*
+	 * Pairs with the one in request_done(): it sees awaited, or this thread sees a free
+	 * request.
+	 */
 	smp_mb();
 	return test_and_set_bit(0, &ctx->is_request_busy) ? NULL : &io->request;
 }
@@ -253,10 +258,11 @@ static void fail_unit(struct dm_crypt_io *io, int err, bool is_expected)
 /* Takes @count units off the fragment's. Return: whether the conversion is over. */
 static bool settle(struct dm_crypt_io *io, unsigned int count)
 {
+	struct ca_device *ca = io->ca;
 	int left = atomic_sub_return(count, &io->ctx.pending);
 
 	if (unlikely(left < 0))
-		ca_watchdog_state_error(io->ca, "a fragment has more answers than requests",
+		ca_watchdog_state_error(ca, "a fragment has more answers than requests",
 					left + count, left);
 	return !left;
 }
@@ -294,7 +300,8 @@ CA_COMPLETION(request_done)
  *
  * Context: Any but hard interrupt. One caller at a time.
  * Return: true if the conversion is over and the caller goes on with ca_convert_finish(); false if
- * the driver's callback does, or has done, and the caller must not touch the fragment.
+ * another thread does, or has done: the driver's callback, or the worker that resumes the fragment.
+ * Then the caller must not touch it.
  */
 bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller)
 {

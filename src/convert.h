@@ -15,7 +15,7 @@ struct dm_crypt_io;
 /* Whether a fragment's converter is running, as convert_context.run. */
 enum ca_run {
 	CA_RUNNING,	/* it is, or is about to be */
-	CA_KICKED,	/* it is, but must not park: the driver's answer has come already */
+	CA_KICKED,	/* it is, but must not park: the event to wait for has happened */
 	CA_PARKED,	/* no; the thread with the driver's answer sets CA_RUNNING and queues it */
 };
 
@@ -41,7 +41,8 @@ struct ca_position {
  * @from: list of the source's memory
  * @to: list of the destination's; the same list when converting in place
  * @at: the next unit
- * @settled: requests that the converter itself knows to be over, not yet taken off @pending
+ * @settled: units that the converter itself knows to be over, not yet taken off @pending; after an
+ *	error also those that were never submitted
  *
  * Shared with the crypto driver's callbacks:
  * @pending: one for the converter and one for each unit of the fragment that is not over. Set
@@ -94,10 +95,12 @@ static inline void ca_convert_init(struct convert_context *ctx, const struct bio
 	ctx->error = 0;
 }
 
-/* Converts, and returns whether that is over; _finish() then goes on with converted(). */
+/*
+ * Converts. If it returns true, the caller calls _finish(), which calls the fragment's converted().
+ */
 bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller);
 void ca_convert_finish(struct dm_crypt_io *io, bool in_task);
-/* Both of them, in a task, from the beginning: here, or in a worker. */
+/* Converts from the beginning and goes on: in this task, or in a worker. */
 void ca_convert_start(struct dm_crypt_io *io, enum ca_caller caller);
 void ca_convert_queue(struct dm_crypt_io *io);
 

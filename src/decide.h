@@ -33,9 +33,9 @@ enum ca_where {
  * @caller: the context
  * @bytes: size of the fragment
  * @more: the caller has further fragments of the same base bio to hand out or to convert
- * @needs_worker: only a worker may convert it. The IV generator changes the data, so that a unit
- *	for which the driver has no memory can be tried again only by a thread that may sleep; or
- *	writes must keep their order, which bios that wait for map to return would break
+ * @needs_worker: only a worker may convert it. The IV generator looks at the data, so a unit cannot
+ *	be tried again, and its first try must be allowed to sleep for memory; or writes must keep
+ *	their order, which bios that wait for map to return would break
  * @no_offload: the user's options keep the work on this CPU
  * @is_depth_one: the submitter seems to wait for this bio: its CPU has no other one in flight, see
  *	ca_inflight_start()

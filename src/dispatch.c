@@ -53,7 +53,7 @@ static bool needs_worker(const struct ca_base *base)
 	return base->ca->dispatch.needs_worker[base->is_write];
 }
 
-/* Whether no other bio of its CPU has come until now. */
+/* Whether it came while no other bio of its CPU was in flight, and still is the only one. */
 static bool is_depth_one(const struct ca_base *base)
 {
 	return base->is_depth_one && ca_inflight_is_one(base->inflight);
@@ -65,7 +65,7 @@ static bool has_done_enough(const struct ca_base *base)
 	return !base->is_write && READ_ONCE(base->splitter_bytes) >= SUBMITTER_BYTES;
 }
 
-/* Whether a worker could convert @bytes now; an interrupt wakes none for less than that takes. */
+/* Whether a worker could convert @bytes now; an interrupt wakes one only if that takes longer. */
 static bool has_helper_in_interrupt(struct ca_device *ca, unsigned int bytes)
 {
 	const unsigned int enough = max(2 * bytes, CA_WORKER_BYTES);

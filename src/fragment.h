@@ -27,12 +27,13 @@ struct ca_device;
  * CA_FRAGMENT_NEW:	nothing has been split off for it; owns nothing
  * CA_FRAGMENT_SPLIT:	it has its part of the base bio and, if a write, bounce pages for all of
  *	that part
- * CA_FRAGMENT_CONVERTING: a thread is in ca_convert(), or all of its requests are with the crypto
- *	driver
+ * CA_FRAGMENT_CONVERTING: a thread is in ca_convert(), or it has left and the crypto driver has not
+ *	answered all requests
  * CA_FRAGMENT_PARKING:	no thread is in ca_convert(), or it is about to leave: the fragment waits
  *	for the crypto driver (convert_context.run decides whether it really does), or for a worker
  *	that may sleep for the driver's memory
- * CA_FRAGMENT_CONVERTED: no request is with the driver; the pages of a write hold the ciphertext
+ * CA_FRAGMENT_CONVERTED: no request is with the driver. The pages of a write hold the ciphertext; a
+ *	read gets here only in a recheck
  * CA_FRAGMENT_WRITING:	(write only) the lower device has its bounce pages
  * CA_FRAGMENT_ENDED:	it owns nothing but its reference on the base, which goes next
  */
@@ -52,7 +53,8 @@ enum ca_fragment_state {
  *	from ca_fragments. The structure and its context have the names that they had in the kernel
  *	fix of 2009 with which this project began
  *
- * Set when it is split off, then constant. (A recheck uses a first fragment anew for each unit.)
+ * Set when it is made or split off, then constant until it ends, when @clone and @bounce are given
+ * back. (A recheck uses a first fragment anew for each unit.)
  * @ca: the device
  * @base: the base that it is a part of; the fragment holds a reference
  * @sector: where this part begins, relative to the target, in sectors
@@ -144,7 +146,7 @@ static inline void ca_fragment_move(struct dm_crypt_io *io, enum ca_fragment_sta
 	if (unlikely(io->state >= CA_FRAGMENT_STATES || !(ca_fragment_moves[io->state] & BIT(to))))
 		ca_watchdog_state_error(io->ca, "a fragment makes an illegal move", io->state, to);
 	trace_ca_move(io, io->state, to);
-	io->state = to;
+	WRITE_ONCE(io->state, to);
 }
 
 /**

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counts the base bios in flight of each CPU, to guess whether a submitter waits for its bio. Then
- * the latency of that bio counts: a small one is converted where it is, a large one is shared with
- * idle CPUs.
+ * Makes and shows the counts of base bios in flight. inflight.h says how they tell whether a
+ * submitter waits for its bio. Then the latency of that bio counts: a small one is converted where
+ * it is, a large one is shared with idle CPUs.
  */
 #include "inflight.h"
 

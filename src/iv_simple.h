@@ -15,7 +15,7 @@ extern const struct ca_iv_ops ca_iv_none;
 extern const struct ca_iv_ops *const ca_iv_simple[];
 extern const unsigned int ca_iv_simple_count;
 
-/* Operations that do nothing, for generators without a state, without a key of their own, ... */
+/* Operations that do nothing, for generators without state, key or use for the data. */
 const char *ca_iv_init_nothing(struct ca_device *ca, const char *opts, int *err);
 void ca_iv_exit_nothing(struct ca_cipher *cipher);
 int ca_iv_set_no_key(struct ca_cipher *cipher);

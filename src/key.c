@@ -153,7 +153,7 @@ static int copy_from_keyring(struct ca_key *to, const struct keyring_type *type,
 
 /* ------------------------------------------------------------------- setting and wiping */
 
-/* The device has its own copy only to show it, which it does not where it came from a keyring. */
+/* Overwrites the device's own copy, which is kept only to show a hexadecimal key. */
 static void forget_bytes(struct ca_key *key)
 {
 	memzero_explicit(key->bytes, key->size);

@@ -116,7 +116,7 @@ bool ca_meta_get(struct ca_base *base, gfp_t gfp)
 }
 
 /**
- * ca_meta_put() - takes it back
+ * ca_meta_put() - frees a base's memory for metadata
  * @base: the base, which has some
  *
  * Context: Any.

@@ -131,7 +131,7 @@ static struct page *take_any(struct ca_pages *pages, bool block)
 	return page;
 }
 
-/* Return: whether there was room for it. */
+/* Puts a page or block into this CPU's magazine. Return: whether there was room. */
 static bool keep(struct ca_pages *pages, struct page *page, bool block)
 {
 	struct ca_magazine *magazine = raw_cpu_ptr(pages->magazines);
@@ -154,6 +154,7 @@ static bool keep(struct ca_pages *pages, struct page *page, bool block)
 	return kept;
 }
 
+/* Gives pages of a magazine back, at least @max if it has as many. Return: how many. */
 static unsigned int empty(struct ca_pages *pages, struct ca_magazine *magazine, unsigned int max)
 {
 	unsigned int count = 0;

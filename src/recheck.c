@@ -27,10 +27,13 @@
  */
 static void recheck_converted(struct dm_crypt_io *io, bool in_task)
 {
-	/* Pairs with the acquire in read_unit(): everything before is there with the state. */
+	/* Pairs with the acquire in read_unit(): with the state it sees all that came before. */
 	smp_mb();
 	ca_fragment_move(io, CA_FRAGMENT_CONVERTED);
-	/* Pairs with the one in prepare_to_wait_event(): this sees the waiter, or it the state. */
+	/*
+	 * Pairs with the one in prepare_to_wait_event(): the wake-up sees the waiter, or that the
+	 * state.
+	 */
 	smp_mb();
 	wake_up_var(&io->state);
 }

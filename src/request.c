@@ -144,7 +144,7 @@ static u64 iv_sector(const struct ca_device *ca, u64 sector)
 	return ca_has(ca, CA_OPT_IV_LARGE_SECTORS) ? sector >> ca->unit_shift : sector;
 }
 
-/* The unit's metadata: tag, stored IV, and zeros as far as the lower device has room. */
+/* Clears the part of a write's metadata behind tag and stored IV. Return: the unit's metadata. */
 static u8 *prepare_tag(struct dm_crypt_io *io)
 {
 	const struct ca_device *ca = io->ca;
@@ -238,6 +238,12 @@ static int start_aead(struct dm_crypt_io *io, struct ca_request *r)
 
 /* ------------------------------------------------------------------------------ submission */
 
+/* An error that is not the driver's answer must not say that the driver has the request. */
+static int final(int err)
+{
+	return err == -EINPROGRESS || err == -EBUSY ? -EIO : err;
+}
+
 /* Any unit of any cipher. */
 static noinline int submit_any(struct dm_crypt_io *io, struct ca_request *r)
 {
@@ -249,11 +255,11 @@ static noinline int submit_any(struct dm_crypt_io *io, struct ca_request *r)
 	r->tag = prepare_tag(io);
 	err = list_memory(io, r) ?: make_iv(io, r, sector);
 	if (err)
-		return err;
+		return final(err);
 	err = ca->cipher.aead ? start_aead(io, r) : start_skcipher(io, r, sector);
 	if (err == -EINPROGRESS || err == -EBUSY)
 		return err;
-	return ca_request_finish(io, r, err);
+	return final(ca_request_finish(io, r, err));
 }
 
 /* Puts a unit into a list of one entry. Return: false if its memory is not in one piece. */
@@ -296,7 +302,7 @@ static __always_inline int submit_simple(struct dm_crypt_io *io, struct ca_reque
 	} else {
 		err = make_simple_iv(ca, iv, iv_sector(ca, sector));
 		if (err)
-			return err;
+			return final(err);
 	}
 	return start_skcipher(io, r, sector);
 }

@@ -70,8 +70,8 @@ static inline void *ca_request_crypto(const struct ca_cipher *cipher, struct ca_
 }
 
 /*
- * The size of a request with all that follows it. This function and the four above are the only
- * places that know the layout. @context: bytes of the crypto request with the driver's context.
+ * The size of a request with all that follows it. Only this function and the ones above know
+ * the layout. @context: bytes of the crypto request with the driver's context.
  */
 static inline unsigned int ca_request_bytes(const struct ca_cipher *cipher, unsigned int context)
 {

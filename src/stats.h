@@ -14,7 +14,7 @@ enum ca_stat {
 	CA_STAT_WRITES,
 	CA_STAT_READ_BYTES,	/* bytes of these */
 	CA_STAT_WRITTEN_BYTES,
-	CA_STAT_INLINE,		/* fragments converted by a splitter, but no worker */
+	CA_STAT_INLINE,		/* fragments converted by a splitter that is no worker */
 	CA_STAT_QUEUED,		/* fragments converted by a worker */
 	CA_STAT_DEFERRED,	/* reads that an interrupt left to a worker, which splits them */
 	CA_STAT_PARKED,		/* times that a fragment waited for the crypto driver or a worker */

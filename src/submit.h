@@ -7,7 +7,7 @@
 
 struct dm_crypt_io;
 
-/* Here, in a task; in a worker of this CPU; or not at all, with an error. */
+/* Submits in this task; has a worker of this CPU submit; or ends the fragment with an error. */
 void ca_submit_write(struct dm_crypt_io *io);
 void ca_submit_queue(struct dm_crypt_io *io);
 void ca_submit_drop(struct dm_crypt_io *io, bool clear);

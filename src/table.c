@@ -18,7 +18,7 @@
 
 /**
  * struct option - a row of the table
- * @name: without value, or with the colon that comes before it
+ * @name: the option's word; one that takes a value ends with a colon
  * @set: takes the value, "" where there is none; the bit is set afterwards. Return: NULL or what
  *	is wrong
  * @show: writes the value. Return: bytes written

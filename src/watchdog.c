@@ -104,7 +104,7 @@ void ca_watch(struct dm_crypt_io *io)
 }
 
 /**
- * ca_unwatch() - ends that, when all requests are answered
+ * ca_unwatch() - stops watching a fragment, all of whose requests are answered
  * @io: the fragment, watched and owned by the caller
  *
  * Context: Any.

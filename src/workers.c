@@ -57,8 +57,8 @@ static void set_nice(int nice)
 }
 
 /*
- * The thread becomes as nice as the submitter that it works for; @caller_converts: its workqueue's
- * value.
+ * The thread takes the nice value of the submitter that it works for, on top of @nice, its
+ * workqueue's.
  */
 static void worker_set_nice(const struct ca_workers *workers, const struct ca_base *base, int nice)
 {
@@ -163,7 +163,7 @@ static void worker_fn(struct work_struct *work)
 	const int nice = task_nice(current);
 	struct ca_job *job;
 
-	/* It runs where it was woken, by a thread that goes on: no CPU was idle. */
+	/* This worker runs on the CPU of the thread that woke it and goes on: no CPU was idle. */
 	if (worker->from == raw_smp_processor_id())
 		WRITE_ONCE(workers->busy_since, jiffies);
 	while ((job = next_job(worker))) {
@@ -403,7 +403,7 @@ int ca_workers_init(struct ca_device *ca)
 }
 
 /**
- * ca_workers_exit() - frees them, also if only some were made
+ * ca_workers_exit() - frees a device's workqueues and workers, also if only some were made
  * @workers: of a device with no bio in flight
  */
 void ca_workers_exit(struct ca_workers *workers)

@@ -56,7 +56,7 @@ struct ca_job {
  * struct ca_workers - the threads of a device
  *
  * Immutable after ctr:
- * @split_wq: splitters; these may wait for the pools
+ * @split_wq: splitters and rechecks; these may wait for the pools
  * @io_wq: everything that a fragment needs to come to its end; never waits for a pool
  * @bound_wq: likewise, for work that is bound to a CPU
  * @list: one worker for each possible CPU
@@ -147,7 +147,7 @@ static inline void ca_workers_queue_here(struct ca_workers *workers, struct work
 	queue_work_on(raw_smp_processor_id(), workers->bound_wq, work);
 }
 
-/* Runs work that may wait for the pools. Context: Any. */
+/* Runs a splitter or a recheck, which may wait for the pools. Context: Any. */
 static inline void ca_workers_queue_splitter(struct ca_workers *workers, struct work_struct *work)
 {
 	queue_work(workers->split_wq, work);
@@ -158,9 +158,10 @@ void ca_workers_exit(struct ca_workers *workers);
 void ca_workers_set_cpus(struct ca_workers *workers, const struct cpumask *mask);
 unsigned int ca_workers_emit_cpus(const struct ca_workers *workers, char *result,
 				  unsigned int maxlen);
-/* To the list that all workers share: */
+/* Adds to the list that all workers share, and takes back from it. */
 void ca_workers_add(struct ca_workers *workers, struct ca_job *job, bool caller_converts);
 struct ca_job *ca_dequeue_own(struct ca_workers *workers, const struct ca_base *base);
+/* What a work item does first and last. */
 struct ca_worker_scope ca_worker_begin(const struct ca_workers *workers,
 				       const struct ca_base *base);
 void ca_worker_end(struct ca_worker_scope scope);

@@ -81,7 +81,7 @@ static bool take_all(struct ca_base *base)
 	io->bounce.vecs = base->bounce_vecs;
 	if (!ca_pages_fill_all(&ca->pages, &io->bounce, base->rest.bi_size, false))
 		return false;
-	/* Now: it also notes whose cgroup the bio is of, which a worker could not. */
+	/* Here, since it also notes whose cgroup the bio is of, which a worker does not know. */
 	bio_set_dev(base->bio, ca->dev->bdev);
 	base->is_started = true;
 	ca_split_take(io, base->rest.bi_size);
@@ -175,7 +175,7 @@ static bool split_write(struct ca_base *base, enum ca_caller caller)
 	return true;
 }
 
-/* A small write is one fragment. Return: false if memory is short. */
+/* Converts a base bio as one fragment without a clone. Return: false if memory is short. */
 static bool convert_whole(struct ca_base *base, enum ca_caller caller)
 {
 	struct dm_crypt_io *io = &base->first;
@@ -189,7 +189,7 @@ static bool convert_whole(struct ca_base *base, enum ca_caller caller)
 	return true;
 }
 
-/* Return: as split_write() */
+/* Converts a base bio, as one fragment if it can be one. Return: as split_write(). */
 static bool convert_write(struct ca_base *base, enum ca_caller caller)
 {
 	return (is_one_fragment(base) && convert_whole(base, caller)) || split_write(base, caller);

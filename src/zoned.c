@@ -35,7 +35,7 @@ void ca_zoned_enter(struct dm_crypt_io *io)
 	spin_unlock_irqrestore(&zoned->lock, flags);
 }
 
-/* The oldest fragment, if it is converted and the caller is to submit it. */
+/* Takes the oldest fragment off the list. Return: NULL if there is none, or it is not converted. */
 static struct dm_crypt_io *take_next(struct ca_zoned *zoned)
 {
 	struct dm_crypt_io *io;
@@ -48,7 +48,7 @@ static struct dm_crypt_io *take_next(struct ca_zoned *zoned)
 	return io;
 }
 
-/* One thread at a time submits from the head of the list; a worker, whose bios go on at once. */
+/* Submits from the head of the list; one thread at a time, a worker, whose bios wait for no map. */
 static void submit_ready(struct ca_zoned *zoned)
 {
 	struct dm_crypt_io *io;
@@ -133,7 +133,7 @@ void ca_zoned_submit(struct dm_crypt_io *io, bool in_task)
 
 /**
  * ca_zoned_init() - makes a device's order of writes
- * @zoned: the order; is_ordered is set
+ * @zoned: the order; the caller has set is_ordered, to true or false
  */
 void ca_zoned_init(struct ca_zoned *zoned)
 {

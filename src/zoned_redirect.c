@@ -20,7 +20,9 @@ static void begin_write(struct bio *bio)
 	struct ca_device *ca = bio->bi_bdev->bd_disk->private_data;
 	struct gendisk *whole = dm_disk(dm_table_get_md(ca->ti->table));
 
-	/* At its end the device mapper looks for the zones of the device that it came to. */
+	/*
+	 * When the bio ends, the device mapper looks up the zones of its device: of the mapped one.
+	 */
 	bio_set_dev(bio, whole->part0);
 	/*
 	 * If it goes to the lower device itself, it is traced and charged there, not on our disk.
@@ -47,7 +49,7 @@ int ca_zoned_redirect_init(struct ca_device *ca)
 
 	if (!ca->zoned.is_ordered)
 		return 0;
-	/* It would be too late to take less than all of a bio. */
+	/* When a bio comes back from the disk, dm_accept_partial_bio() can no longer shorten it. */
 	if (WARN_ON_ONCE(ca->meta.max_sectors))
 		return -EINVAL;
 	disk = ca_alloc_disk();

@@ -174,6 +174,9 @@ typedef struct {
 } atomic_t;
 
 #define atomic_read(a)		((a)->counter)
+#define atomic_read_acquire(a)	((a)->counter)
+#define atomic_inc_return(a)	(++(a)->counter)
+#define atomic_dec_return(a)	(--(a)->counter)
 #define atomic_set(a, n)	((a)->counter = (n))
 #define atomic_dec(a)		((void)(a)->counter--)
 
@@ -200,6 +203,9 @@ struct tasklet_struct { int unused; };
 struct ca_shrinker { int unused; };
 struct bio_set { int unused; };
 struct workqueue_struct;
+#define queue_work(queue, work)	((void)(queue), (void)(work))
+#define queue_work_on(cpu, queue, work) ((void)(queue), (void)(work))
+#define raw_smp_processor_id()	0
 struct task_struct;
 struct page;
 extern struct task_struct *current;
@@ -262,12 +268,16 @@ struct bvec_iter {
 
 struct bio_vec { void *bv_page; };
 
+struct bio;
+typedef void bio_end_io_t(struct bio *bio);
+
 struct bio {
+	struct bio_vec *bi_io_vec;
+	void *bi_private;
+	bio_end_io_t *bi_end_io;
 	unsigned int bi_opf;
 	struct bvec_iter bi_iter;
 };
-
-typedef void bio_end_io_t(struct bio *bio);
 
 struct bio_integrity_payload {
 	struct bvec_iter bip_iter;
@@ -291,6 +301,7 @@ enum req_op { REQ_OP_READ, REQ_OP_WRITE, REQ_OP_DISCARD };
 #define bio_data_dir(bio)		((bio)->bi_opf & 1)
 #define bio_sectors(bio)		((bio)->bi_iter.bi_size >> SECTOR_SHIFT)
 #define op_is_zone_mgmt(op)		((void)(op), false)
+#define bio_clear_polled(bio)		((void)(bio))
 #define bio_set_dev(bio, bdev)		((void)(bdev))
 #define bdev_logical_block_size(bdev)	((bdev)->block_size)
 #define bdev_is_zoned(bdev)		((bdev)->is_zoned)
@@ -505,5 +516,6 @@ int fuzz_read(const void *p, size_t size);
 #define TRACE_EVENT(...)	struct fuzz_nothing
 #define TRACE_DEFINE_ENUM(x)	struct fuzz_nothing
 #define trace_ca_move(...)	((void)0)
+#define trace_ca_base_move(...)	((void)0)
 
 #endif /* FUZZ_KERNEL_H */
