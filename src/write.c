@@ -196,7 +196,7 @@ static bool convert_write(struct ca_base *base, enum ca_caller caller)
 }
 
 /* A splitter that may sleep for memory. */
-static void split_write_work(struct work_struct *work)
+static void split_work(struct work_struct *work)
 {
 	struct ca_base *base = container_of(work, struct ca_base, job.work);
 	struct ca_device *ca = base->ca;
@@ -218,5 +218,5 @@ void ca_write_start(struct ca_base *base)
 {
 	/* Writes that came earlier and wait for memory are not overtaken. */
 	if (atomic_read(&base->ca->split.waiting) || !convert_write(base, CA_FROM_MAP))
-		ca_split_defer(base, split_write_work);
+		ca_split_defer(base, split_work);
 }

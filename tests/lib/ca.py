@@ -124,11 +124,12 @@ def expect_warning(words):
     _log("a warning is expected from here on")
     try:
         yield
-        alarms = [line for line in klog.since(mark) if "WARNING:" in line]
-        equal(len(alarms), 1, f"warnings: {alarms}")
-        check(any(words in line for line in klog.since(mark)),
+        lines = klog.since(mark)
+        warnings = [line for line in lines if "WARNING:" in line]
+        equal(len(warnings), 1, f"warnings: {warnings}")
+        check(any(words in line for line in lines),
               f"the log has no {words!r}")
-        klog.forget(mark)
+        klog.forget_trace(mark)
     finally:
         _log("no warning is expected any more")
 

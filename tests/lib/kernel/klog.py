@@ -55,11 +55,15 @@ class KernelLog:
         self._read()
         return self._lines[mark:]
 
-    def forget(self, mark):
-        """Take the lines logged after mark for empty ones."""
-        self._read()
-        for at in range(mark, len(self._lines)):
+    def forget_trace(self, mark):
+        """Take the first trace after mark for empty lines, and no others."""
+        start = next(at for at in range(mark, len(self._lines))
+                     if "cut here" in self._lines[at])
+        for at in range(start, len(self._lines)):
+            is_end = "end trace" in self._lines[at]
             self._lines[at] = ""
+            if is_end:
+                break
 
     def alarms(self, mark=0):
         """Those of them that no test may cause. What kmemleak in its scan each
