@@ -188,14 +188,21 @@ static int iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, 
 }
 
 #ifdef CONFIG_BLK_DEV_ZONED
+/*
+ * A disk that has vanished reports no zone and no error. The device mapper would ask for the same
+ * zone again, for ever, so that no zone is an error here. Each zone adds one to zone_idx.
+ */
 static int report_lower_zones(struct dm_target *ti, struct dm_report_zones_args *args,
 			      unsigned int nr_zones)
 {
 	const struct ca_device *ca = ti->private;
+	const unsigned int before = args->zone_idx;
+	int ret;
 
-	return dm_report_zones(ca->dev->bdev, ca->start,
-			       ca->start + dm_target_offset(ti, args->next_sector),
-			       args, nr_zones);
+	ret = dm_report_zones(ca->dev->bdev, ca->start,
+			      ca->start + dm_target_offset(ti, args->next_sector),
+			      args, nr_zones);
+	return ret >= 0 && nr_zones && args->zone_idx == before ? -EIO : ret;
 }
 #else
 #define report_lower_zones NULL

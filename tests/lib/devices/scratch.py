@@ -241,6 +241,10 @@ class NullBlk(Device):
     def _set(self, name, value):
         write_file(f"{self._dir}/{name}", value)
 
+    def vanish(self):
+        """Switch the device off, whoever has it open."""
+        self._set("power", 0)
+
     def close(self):
         """Switch the device off and remove it."""
         self._set("power", 0)

@@ -6,8 +6,10 @@ hold."""
 import collections
 import contextlib
 import errno
+import os
 import threading
 import time
+import traceback
 
 import ca
 from chaos import Writer
@@ -38,6 +40,33 @@ KINDS = {
     "slow": ("delay", "{dev} 0 60", ""),
 }
 LIES = ("drop_writes", "corrupt writes", "corrupt reads")
+
+
+def ask(what, function, *args, seconds=60):
+    """Do it in a process that is given up after so many seconds, if it does
+    not come back from the kernel: the errno that it ended with, 0 for none."""
+    pid, begun = os.fork(), time.monotonic()
+    if not pid:
+        code = 255
+        try:
+            function(*args)
+            code = 0
+        except OSError as error:
+            code = error.errno
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    while True:
+        is_late = time.monotonic() > begun + seconds    # before the last look
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            break
+        ca.check(not is_late, f"{what} has not ended after {seconds} s")
+        time.sleep(0.02)
+    code = os.waitstatus_to_exitcode(status)
+    ca.check(code in errno.errorcode or not code, f"{what}: exit code {code}")
+    return code
 
 
 class Trouble:
