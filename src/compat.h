@@ -13,6 +13,8 @@
 #include <linux/blkdev.h>
 #include <linux/crypto.h>
 #include <linux/device-mapper.h>
+#include <linux/log2.h>
+#include <linux/minmax.h>
 #include <linux/string.h>
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
@@ -94,12 +96,23 @@ static inline bool ca_integrity_is_opaque(const struct blk_integrity *profile)
 #define DM_TARGET_ATOMIC_WRITES	0
 #endif
 
+/*
+ * Lowers them to @bytes. The unit is what a program may ask for: the block layer warns unless its
+ * bounds are powers of two within the largest write, and then there are no atomic writes at all.
+ */
 static inline void ca_limit_atomic_writes(struct queue_limits *limits, unsigned int bytes)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+	unsigned int unit = bytes ? rounddown_pow_of_two(bytes) : 0;
+
+	if (unit < limits->atomic_write_hw_unit_min) {
+		unit = 0;
+		bytes = 0;
+	}
 	if (!bytes)
 		limits->features &= ~BLK_FEAT_ATOMIC_WRITES;
 	limits->atomic_write_hw_max = min(limits->atomic_write_hw_max, bytes);
+	limits->atomic_write_hw_unit_max = min(limits->atomic_write_hw_unit_max, unit);
 #endif
 }
 
