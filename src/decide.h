@@ -165,4 +165,20 @@ static inline bool ca_is_worth_wake(unsigned int bytes, unsigned int kib_ns, uns
 	return bytes * (unsigned long long)kib_ns / 1024 >= wake_ns;
 }
 
+/**
+ * ca_is_overdue() - whether a crypto driver has been silent for too long
+ * @age: of its oldest request without an answer, in jiffies
+ * @hz: jiffies in a second
+ * @timeout: in seconds, 0 for never
+ *
+ * The age is brought to seconds, and not the timeout to jiffies, of which 32 bits hold 49 days at
+ * most: a timeout that is longer never comes, rather than at once.
+ *
+ * Return: whether it is.
+ */
+static inline bool ca_is_overdue(long age, unsigned int hz, unsigned int timeout)
+{
+	return timeout && age >= 0 && (unsigned long)age / hz >= timeout;
+}
+
 #endif /* CA_DECIDE_H */

@@ -18,6 +18,7 @@
 
 #include "../dm-crypt-async.h"
 #include "cipher.h"
+#include "decide.h"
 #include "fragment.h"
 #include "stats.h"
 
@@ -41,7 +42,7 @@ struct overdue {
 /* Marks a fragment that is overdue and not reported yet. Return: whether there is one. */
 static bool find_overdue(struct ca_device *ca, struct overdue *found)
 {
-	unsigned long limit = READ_ONCE(driver_timeout) * (unsigned long)HZ;
+	unsigned int limit = READ_ONCE(driver_timeout);
 	struct dm_crypt_io *io;
 	bool any = false;
 
@@ -51,7 +52,7 @@ static bool find_overdue(struct ca_device *ca, struct overdue *found)
 		long age = jiffies - asked;
 
 		/* cppcheck-suppress uninitvar ; it does not see through the list */
-		if (!limit || age < (long)limit || io->is_reported)
+		if (io->is_reported || !ca_is_overdue(age, HZ, limit))
 			continue;
 		io->is_reported = true;
 		found->seconds = age / HZ;

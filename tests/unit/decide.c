@@ -2,8 +2,9 @@
 /*
  * Tests the decision where a fragment is converted: every combination of its arguments against
  * rules that are written down here, and once more as a table of cases that matter, with the place
- * by name. Then the averages of how long a conversion takes.
+ * by name. Then the averages of how long a conversion takes, and what is overdue.
  */
+#include <limits.h>
 #include <stdio.h>
 
 #include "../../src/decide.h"
@@ -237,6 +238,15 @@ static void check_wake(void)
 	point(ca_is_worth_wake(1 << 20, ~0U, 1000000000), "a MiB of a very slow cipher");
 }
 
+static void check_overdue(void)
+{
+	point(!ca_is_overdue(LONG_MAX, 1000, 0), "no timeout: never");
+	point(!ca_is_overdue(29999, 1000, 30) && ca_is_overdue(30000, 1000, 30),
+	      "after the timeout, and no sooner");
+	point(!ca_is_overdue(INT_MAX, 100, UINT_MAX), "a timeout that 32 bits have no jiffies for");
+	point(!ca_is_overdue(-1, 1000, 1), "asked after the clock was read");
+}
+
 int main(void)
 {
 	static const struct {
@@ -285,6 +295,7 @@ int main(void)
 	check_hardirq();
 	check_guess();
 	check_wake();
+	check_overdue();
 	for (i = 0; cases[i].text; i++)
 		point(ca_decide(&cases[i].choice) == cases[i].where, cases[i].text);
 	printf("1..%d\n", number);
