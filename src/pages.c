@@ -276,7 +276,9 @@ void ca_pages_exit(struct ca_pages *pages)
  */
 void ca_pages_set_limit(struct ca_pages *pages, unsigned int limit)
 {
-	unsigned long wanted = limit ?: page_limit ?: totalram_pages() * LIMIT_PERCENT / 100;
+	/* No bounce page comes from the high memory of 32-bit machines. */
+	unsigned long memory = totalram_pages() - totalhigh_pages();
+	unsigned long wanted = limit ?: page_limit ?: memory * LIMIT_PERCENT / 100;
 
 	WRITE_ONCE(pages->limit, clamp_t(unsigned long, wanted, pages->reserve, INT_MAX / 2));
 }
