@@ -89,13 +89,13 @@ void ca_base_end(struct ca_base *base)
 		return;
 	}
 	ca_base_move(base, CA_BASE_ENDED);
-	if (unlikely(base->status) && ca_base_is_error(base, base->status))
+	if (unlikely(base->status) && ca_base_is_error(base, ca_base_status(base)))
 		ca_count(base->ca, CA_STAT_ERRORS);
 	if (base->meta)
 		ca_meta_put(base);
 	trace_ca_bio_end(base);
 	ca_inflight_end(base->inflight);
-	bio->bi_status = base->status;
+	bio->bi_status = ca_base_status(base);
 	if (!base->end_io) {
 		bio_endio(bio);
 		return;

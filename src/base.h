@@ -72,8 +72,9 @@ enum ca_base_state {
  * @refs: one for each fragment in flight, and one for the splitter. The splitter gives its own to
  *	the last fragment, unless it goes on with fragments that it handed out. The thread that
  *	drops the last reference ends the base bio, and with it the base's memory is gone.
- * @status: the first error of any fragment. Written before the writer's reference is dropped, read
- *	after the last one was.
+ * @status: the first error of any fragment, a blk_status_t; ca_base_fail() sets it. Written before
+ *	the writer's reference is dropped, read after the last one was. An int, since some machines
+ *	exchange no single byte
  * @is_mismatch: (read) a tag did not match, or the driver had no memory. Set before the writer's
  *	reference is dropped, read after the last one was
  * @is_accounted: bit 0, one of the fragments has started the base bio's I/O accounting
@@ -101,7 +102,7 @@ struct ca_base {
 	struct bvec_iter rest;
 	atomic_t refs;
 	enum ca_base_state state;
-	blk_status_t status;
+	int status;
 	bool is_write;
 	bool is_depth_one;
 	bool is_started;
@@ -132,6 +133,17 @@ static inline bool ca_is_first(const struct dm_crypt_io *io)
 static inline sector_t ca_base_rest_sector(const struct ca_base *base)
 {
 	return base->sector + ((base->all.bi_size - base->rest.bi_size) >> SECTOR_SHIFT);
+}
+
+static inline blk_status_t ca_base_status(const struct ca_base *base)
+{
+	return (__force blk_status_t)base->status;
+}
+
+/* Notes an error, unless there was one before. */
+static inline void ca_base_fail(struct ca_base *base, blk_status_t status)
+{
+	cmpxchg(&base->status, 0, (__force int)status);
 }
 
 /* Whether to count and log an error: REQ_NOWAIT and readahead failures are expected. */

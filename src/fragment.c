@@ -103,7 +103,7 @@ struct ca_base *ca_fragment_end(struct dm_crypt_io *io, blk_status_t status)
 		return NULL;
 	}
 	if (status)
-		cmpxchg(&base->status, BLK_STS_OK, status);
+		ca_base_fail(base, status);
 	ca_fragment_move(io, CA_FRAGMENT_ENDED);
 	ca_fragment_free(io);
 	return ca_base_put(base) ? base : NULL;

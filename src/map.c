@@ -35,7 +35,7 @@ static struct ca_base *start_base(struct ca_device *ca, struct bio *bio)
 	base->all = bio->bi_iter;
 	base->rest = bio->bi_iter;
 	base->state = CA_BASE_NEW;
-	base->status = BLK_STS_OK;
+	base->status = 0;
 	base->is_write = is_write;
 	base->is_started = false;
 	base->is_mismatch = false;

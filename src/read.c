@@ -174,7 +174,7 @@ static void complete_read(struct ca_base *base, blk_status_t status)
 	ca_latency_end(&base->ca->latency, false, CA_PHASE_DEVICE, &base->first.since);
 	if (unlikely(status)) {
 		ca_base_report_error(base, base->sector, base->all.bi_size, status);
-		base->status = status;
+		ca_base_fail(base, status);
 		ca_base_end(base);
 		return;
 	}
@@ -238,7 +238,7 @@ static bool submit_read_clone(struct ca_base *base, gfp_t gfp)
 	ca_base_move(base, CA_BASE_READING);
 	if (ca_meta_attach(ca, clone, base->meta)) {
 		bio_put(clone);
-		base->status = BLK_STS_IOERR;
+		ca_base_fail(base, BLK_STS_IOERR);
 		ca_base_end(base);
 	} else {
 		dm_submit_bio_remap(base->bio, clone);

@@ -106,7 +106,8 @@ static void check_units(struct ca_base *base)
 		sector += ca->unit_size >> SECTOR_SHIFT;
 	}
 	if (err)
-		base->status = err == -EBADMSG ? BLK_STS_PROTECTION : errno_to_blk_status(err);
+		ca_base_fail(base, err == -EBADMSG ? BLK_STS_PROTECTION :
+						     errno_to_blk_status(err));
 }
 
 /* Ends the base with the outcome of the second reading. */
@@ -129,7 +130,7 @@ static void recheck_work(struct work_struct *work)
  */
 void ca_recheck_start(struct ca_base *base)
 {
-	base->status = BLK_STS_OK;
+	base->status = 0;
 	ca_base_move(base, CA_BASE_RECHECKING);
 	INIT_WORK(&base->job.work, recheck_work);
 	ca_workers_queue_splitter(&base->ca->workers, &base->job.work);

@@ -141,7 +141,7 @@ TRACE_EVENT(ca_bio_end,
 		strscpy(__entry->dev, ca_device_name(base->ca), 16);
 		__entry->base = base;
 		__entry->write = base->is_write;
-		__entry->error = blk_status_to_errno(base->status);
+		__entry->error = blk_status_to_errno((__force blk_status_t)base->status);
 	),
 	TP_printk("%s %s base=%p error=%d", __entry->dev, __entry->write ? "write" : "read",
 		  __entry->base, __entry->error)

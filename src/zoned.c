@@ -99,7 +99,7 @@ void ca_zoned_leave(struct dm_crypt_io *io)
 	struct ca_device *ca = io->ca;
 	unsigned long flags;
 
-	cmpxchg(&io->base->status, BLK_STS_OK, BLK_STS_IOERR);
+	ca_base_fail(io->base, BLK_STS_IOERR);
 	spin_lock_irqsave(&ca->zoned.lock, flags);
 	list_del(&io->order_entry);
 	spin_unlock_irqrestore(&ca->zoned.lock, flags);

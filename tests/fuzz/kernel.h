@@ -41,6 +41,7 @@ typedef u8 blk_status_t;
 #define unlikely(x)			(x)
 #define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))
 #define BIT(n)				(1UL << (n))
+#define __force
 #define READ_ONCE(x)			(x)
 #define WRITE_ONCE(x, value)		((x) = (value))
 #define smp_load_acquire(p)		(*(p))
@@ -179,6 +180,7 @@ typedef struct {
 #define atomic_dec_return(a)	(--(a)->counter)
 #define atomic_set(a, n)	((a)->counter = (n))
 #define atomic_dec(a)		((void)(a)->counter--)
+#define cmpxchg(p, old, new)	((void)(*(p) == (old) && (*(p) = (new))))
 
 typedef struct {
 	int held;
