@@ -4,6 +4,9 @@
 #define CA_REQUEST_H
 
 #include <linux/align.h>
+#include <linux/build_bug.h>
+#include <linux/cache.h>
+#include <linux/crypto.h>
 #include <linux/scatterlist.h>
 #include <linux/types.h>
 
@@ -63,20 +66,26 @@ static inline u8 *ca_request_scratch(const struct ca_cipher *cipher, struct ca_r
 	return ca_request_aad(cipher, r) + ca_aad_size(cipher);
 }
 
-/* A struct skcipher_request or aead_request. */
+/*
+ * A struct skcipher_request or aead_request, on cache lines of its own: a device may write to the
+ * driver's context past the cache, and what a CPU wrote to the same line meanwhile would be lost.
+ */
 static inline void *ca_request_crypto(const struct ca_cipher *cipher, struct ca_request *r)
 {
-	return PTR_ALIGN(ca_request_scratch(cipher, r) + cipher->iv_ops->scratch, CRYPTO_MINALIGN);
+	BUILD_BUG_ON(ARCH_DMA_MINALIGN % CRYPTO_MINALIGN);
+	return PTR_ALIGN(ca_request_scratch(cipher, r) + cipher->iv_ops->scratch,
+			 ARCH_DMA_MINALIGN);
 }
 
 /*
- * The size of a request with all that follows it. Only this function and the ones above know
- * the layout. @context: bytes of the crypto request with the driver's context.
+ * The size of a request with all that follows it, wherever it begins. Only this function and the
+ * ones above know the layout. @context: bytes of the crypto request with the driver's context.
  */
 static inline unsigned int ca_request_bytes(const struct ca_cipher *cipher, unsigned int context)
 {
 	return sizeof(struct ca_request) + cipher->iv_align + cipher->iv_size +
-	       ca_aad_size(cipher) + cipher->iv_ops->scratch + CRYPTO_MINALIGN - 1 + context;
+	       ca_aad_size(cipher) + cipher->iv_ops->scratch + ARCH_DMA_MINALIGN - 1 +
+	       ALIGN(context, ARCH_DMA_MINALIGN);
 }
 
 int ca_request_submit(struct dm_crypt_io *io, struct ca_request *r, u32 flags,

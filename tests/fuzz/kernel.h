@@ -51,6 +51,8 @@ typedef u8 blk_status_t;
 #define min(a, b)			min_t(typeof((a) + (b)), a, b)
 #define max(a, b)			max_t(typeof((a) + (b)), a, b)
 #define container_of(p, type, member)	((type *)((char *)(p) - offsetof(type, member)))
+#define BUILD_BUG_ON(condition)		_Static_assert(!(condition), #condition)
+#define ALIGN(n, to)			(((n) + (to) - 1) & ~((typeof(n))(to) - 1))
 #define PTR_ALIGN(p, to)						\
 	((typeof(p))(((uintptr_t)(p) + (to) - 1) & ~((uintptr_t)(to) - 1)))
 #define is_power_of_2(n)		((n) && !((n) & ((n) - 1)))
@@ -80,6 +82,7 @@ typedef u8 blk_status_t;
 #define __GFP_DIRECT_RECLAIM	1
 #define PAGE_SIZE		4096UL
 #define CRYPTO_MINALIGN		8
+#define ARCH_DMA_MINALIGN	128	/* as on arm64 */
 
 void *kmalloc(size_t size, gfp_t gfp);
 void *kzalloc(size_t size, gfp_t gfp);

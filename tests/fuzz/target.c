@@ -259,7 +259,9 @@ static void check_unit(const struct ca_device *ca, bool write)
 	int err;
 
 	memset(ca_request_aad(cipher, r), 1, ca_aad_size(cipher));
-	memset(ca_request_crypto(cipher, r), 1, context);
+	if ((uintptr_t)ca_request_crypto(cipher, r) % ARCH_DMA_MINALIGN)
+		fuzz_fail("a crypto request that begins within a cache line", "");
+	memset(ca_request_crypto(cipher, r), 1, ALIGN(context, ARCH_DMA_MINALIGN));
 	err = cipher->iv_ops->generate(ca, &unit);
 	if (!err)
 		cipher->iv_ops->finish(ca, &unit, 0);
