@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The decision where a fragment is converted, and averages of how long that took: functions of
- * their arguments only, so that tests/unit/decide runs them as a program.
+ * The decision where a fragment is converted and how large it is, and averages of how long that
+ * took: functions of their arguments only, so that tests/unit/decide runs them as a program.
  */
 #ifndef CA_DECIDE_H
 #define CA_DECIDE_H
@@ -179,6 +179,38 @@ static inline bool ca_is_worth_wake(unsigned int bytes, unsigned int kib_ns, uns
 static inline bool ca_is_overdue(long age, unsigned int hz, unsigned int timeout)
 {
 	return timeout && age >= 0 && (unsigned long)age / hz >= timeout;
+}
+
+/**
+ * ca_split_size() - the size of the next fragment of a bio
+ * @rest: what the bio has left, in bytes
+ * @max_split: the largest fragment, in bytes; a power of two
+ * @min_split: 0 if all fragments are of one size. Else they become smaller towards the bio's end,
+ *	and this is the smallest, in bytes; a power of two
+ * @sharers: then the next fragment is the rest divided by this number
+ * @block: of the lower device, and at least the largest unit, in bytes; a power of two
+ *
+ * A write's fragment is a bio of its own, so that each but the last is a multiple of @block; the
+ * last one is if the bio is.
+ *
+ * Return: bytes, no more than @rest.
+ */
+static inline unsigned int ca_split_size(unsigned int rest, unsigned int max_split,
+					 unsigned int min_split, unsigned int sharers,
+					 unsigned int block)
+{
+	unsigned int size = max_split;
+
+	if (min_split) {
+		size = (rest / sharers + block - 1) & ~(block - 1);
+		if (size < min_split)
+			size = min_split;
+		if (size > max_split)
+			size = max_split;
+	}
+	if (size < block)
+		size = block;
+	return size < rest ? size : rest;
 }
 
 #endif /* CA_DECIDE_H */

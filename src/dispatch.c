@@ -6,6 +6,7 @@
  */
 #include "dispatch.h"
 
+#include <linux/blkdev.h>
 #include <linux/log2.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
@@ -208,12 +209,10 @@ void ca_dispatch_plan_split(struct ca_base *base)
  */
 unsigned int ca_dispatch_split_size(const struct ca_base *base)
 {
-	unsigned int rest = base->rest.bi_size;
-	unsigned int max_split = min(READ_ONCE(base->ca->dispatch.fragment_bytes), rest);
+	const struct ca_dispatch *dispatch = &base->ca->dispatch;
 
-	if (!base->min_split)
-		return max_split;
-	return min(max_split, max(base->min_split, round_up(rest / base->sharers, CA_MAX_UNIT)));
+	return ca_split_size(base->rest.bi_size, READ_ONCE(dispatch->fragment_bytes),
+			     base->min_split, base->sharers, dispatch->block);
 }
 
 /**
@@ -230,7 +229,8 @@ void ca_dispatch_learn(struct ca_dispatch *dispatch, u64 ns, unsigned int bytes)
 }
 
 /**
- * ca_dispatch_init() - reads from the table line and the cipher where work may run
+ * ca_dispatch_init() - reads where work may run and how it may be split from the table line, the
+ *	cipher and the lower device
  * @ca: the device, its table line read
  */
 void ca_dispatch_init(struct ca_device *ca)
@@ -243,6 +243,7 @@ void ca_dispatch_init(struct ca_device *ca)
 	dispatch->no_offload[WRITE] = same_cpu || ca_has(ca, CA_OPT_NO_WRITE_WORKQUEUE);
 	dispatch->needs_worker[READ] = looks_at_data;
 	dispatch->needs_worker[WRITE] = looks_at_data || ca->zoned.is_ordered;
+	dispatch->block = max_t(unsigned int, CA_MAX_UNIT, bdev_logical_block_size(ca->dev->bdev));
 	ca_dispatch_reset(dispatch);
 }
 

@@ -20,9 +20,11 @@ struct dm_crypt_io;
  * Immutable after ctr:
  * @no_offload: READ, WRITE: the user's options keep a conversion on its CPU
  * @needs_worker: READ, WRITE: only a worker may convert, see decide.h
+ * @block: a write is split at multiples of it, in bytes: the lower device's logical block, or the
+ *	largest unit
  *
  * Settings that messages change at any time, each read once where it matters:
- * @fragment_bytes: the largest fragment, a multiple of the unit size
+ * @fragment_bytes: the largest fragment, a multiple of the unit size; @block if that is larger
  * @inline_bytes: the largest read that is converted in an interrupt, if that takes no longer than
  *	CA_INLINE_NS or the fragment is no larger than CA_INLINE_MIN
  *
@@ -33,6 +35,7 @@ struct dm_crypt_io;
 struct ca_dispatch {
 	bool no_offload[2];
 	bool needs_worker[2];
+	unsigned int block;
 	unsigned int fragment_bytes;
 	unsigned int inline_bytes;
 	unsigned int kib_ns;

@@ -2,7 +2,8 @@
 /*
  * Tests the decision where a fragment is converted: every combination of its arguments against
  * rules that are written down here, and once more as a table of cases that matter, with the place
- * by name. Then the averages of how long a conversion takes, and what is overdue.
+ * by name. Then the averages of how long a conversion takes, what is overdue, and the sizes of the
+ * parts that a bio is split into.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -247,6 +248,54 @@ static void check_overdue(void)
 	point(!ca_is_overdue(-1, 1000, 1), "asked after the clock was read");
 }
 
+/* Splits a bio of @bytes. Return: whether each part is one that the lower device takes. */
+static int split_fits(unsigned int bytes, unsigned int max_split, unsigned int min_split,
+		      unsigned int sharers, unsigned int block)
+{
+	unsigned int rest = bytes;
+	unsigned int size;
+
+	for (; rest; rest -= size) {
+		size = ca_split_size(rest, max_split, min_split, sharers, block);
+		if (!size || size > rest || size % block || (size > max_split && size > block) ||
+		    (size < min_split && size < max_split && size < rest))
+			return 0;
+	}
+	return 1;
+}
+
+/* Each size of a bio and each setting, for a lower device with blocks of @device_block bytes. */
+static void check_split(unsigned int device_block)
+{
+	const unsigned int block = device_block > 4 * KIB ? device_block : 4 * KIB;
+	unsigned int bytes, max_split, min_split, sharers;
+	char text[64];
+	int ok = 1;
+
+	for (bytes = block; bytes <= 1024 * KIB + block; bytes += block)
+		for (max_split = 4 * KIB; max_split <= 1024 * KIB; max_split *= 4)
+			for (min_split = 0; min_split <= 32 * KIB; min_split += 16 * KIB)
+				for (sharers = 2; sharers <= 128; sharers += sharers / 2)
+					ok &= split_fits(bytes, max_split, min_split, sharers,
+							 block);
+	snprintf(text, sizeof(text), "parts for a device with blocks of %u", device_block);
+	point(ok, text);
+}
+
+static void check_splits(void)
+{
+	unsigned int block;
+
+	for (block = 512; block <= 64 * KIB; block *= 2)
+		check_split(block);
+	point(ca_split_size(4608, 128 * KIB, 0, 0, 4 * KIB) == 4608 &&
+	      ca_split_size(4608, 4 * KIB, 0, 0, 4 * KIB) == 4 * KIB,
+	      "the last part is what is left");
+	point(ca_split_size(1024 * KIB, 128 * KIB, 32 * KIB, 16, 4 * KIB) == 64 * KIB &&
+	      ca_split_size(100 * KIB, 128 * KIB, 32 * KIB, 16, 4 * KIB) == 32 * KIB,
+	      "shared: a part of the rest, and no less than the least");
+}
+
 int main(void)
 {
 	static const struct {
@@ -296,6 +345,7 @@ int main(void)
 	check_guess();
 	check_wake();
 	check_overdue();
+	check_splits();
 	for (i = 0; cases[i].text; i++)
 		point(ca_decide(&cases[i].choice) == cases[i].where, cases[i].text);
 	printf("1..%d\n", number);
