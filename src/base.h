@@ -77,7 +77,6 @@ enum ca_base_state {
  *	exchange no single byte
  * @is_mismatch: (read) a tag did not match, or the driver had no memory. Set before the writer's
  *	reference is dropped, read after the last one was
- * @is_accounted: bit 0, one of the fragments has started the base bio's I/O accounting
  *
  * Touched by the owner only:
  * @state: see enum ca_base_state
@@ -117,7 +116,6 @@ struct ca_base {
 	u8 *meta;
 	int nice;
 	unsigned int splitter_bytes;
-	unsigned long is_accounted;
 	struct bio_vec bounce_vecs[CA_BASE_PAGES];
 
 	struct dm_crypt_io first;

@@ -61,8 +61,9 @@ void ca_fragment_free(struct dm_crypt_io *io)
  * @bytes: its size
  * @gfp: with or without waiting
  *
- * The bio has the priority and the cgroup of the base's submitter. Below map that is the caller,
- * and the base bio does not name it; ca_split_defer() has it do so for workers.
+ * The bio has the priority of the base bio. Its cgroup is that of the caller until
+ * dm_submit_bio_remap() makes it that of the bio that the device mapper was given; the base bio
+ * does not name one.
  *
  * Return: the bio, NULL if @gfp does not allow to wait.
  */
@@ -81,7 +82,6 @@ struct bio *ca_fragment_alloc_bio(struct ca_base *base, sector_t sector, unsigne
 	clone->bi_ioprio = bio->bi_ioprio;
 	bio_clear_polled(clone);
 	ca_bio_copy_hints(clone, bio);
-	bio_clone_blkg_association(clone, bio);
 	return clone;
 }
 

@@ -39,7 +39,6 @@ static struct ca_base *start_base(struct ca_device *ca, struct bio *bio)
 	base->is_write = is_write;
 	base->is_started = false;
 	base->is_mismatch = false;
-	base->is_accounted = 0;
 	base->min_split = 0;
 	base->splitter_bytes = 0;
 	base->end_io = NULL;
@@ -55,9 +54,6 @@ static struct ca_base *start_base(struct ca_device *ca, struct bio *bio)
 	ca_count(ca, is_write ? CA_STAT_WRITES : CA_STAT_READS);
 	ca_count_bytes(ca, is_write ? CA_STAT_WRITTEN_BYTES : CA_STAT_READ_BYTES,
 		       base->all.bi_size);
-	/* A worker that reads again has to know whose cgroup the bio is of. */
-	if (ca->meta.size)
-		bio_associate_blkg(bio);
 	return base;
 }
 

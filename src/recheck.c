@@ -10,6 +10,7 @@
 #include "recheck.h"
 
 #include <linux/bio.h>
+#include <linux/completion.h>
 #include <linux/wait_bit.h>
 
 #include "../dm-crypt-async.h"
@@ -38,6 +39,24 @@ static void recheck_converted(struct dm_crypt_io *io, bool in_task)
 	wake_up_var(&io->state);
 }
 
+static void complete_unit(struct bio *bio)
+{
+	complete(bio->bi_private);
+}
+
+/* The reader's cgroup is charged, not the worker's. Return: 0 or a negative errno. */
+static int submit_and_wait(struct ca_base *base, struct bio *bio)
+{
+	DECLARE_COMPLETION_ONSTACK(done);
+
+	bio->bi_private = &done;
+	bio->bi_end_io = complete_unit;
+	bio->bi_opf |= REQ_SYNC;
+	dm_submit_bio_remap(base->bio, bio);
+	wait_for_completion_io(&done);
+	return blk_status_to_errno(bio->bi_status);
+}
+
 /* Reads one unit and converts it. Return: 0 or a negative errno. */
 static int read_unit(struct ca_base *base, struct bio *bio, sector_t sector)
 {
@@ -46,7 +65,7 @@ static int read_unit(struct ca_base *base, struct bio *bio, sector_t sector)
 	u8 *meta = ca_meta_of(base, sector);
 	int err;
 
-	err = ca_meta_attach(base->ca, bio, meta) ?: submit_bio_wait(bio);
+	err = ca_meta_attach(base->ca, bio, meta) ?: submit_and_wait(base, bio);
 	if (err)
 		return err;
 

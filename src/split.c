@@ -144,8 +144,6 @@ void ca_split_defer(struct ca_base *base, work_func_t work)
 	struct ca_device *ca = base->ca;
 
 	ca_count(ca, CA_STAT_MEM_WAITS);
-	/* A worker does not know whose cgroup the bio is of. */
-	bio_associate_blkg(base->bio);
 	atomic_inc(&ca->split.waiting);
 	INIT_WORK(&base->job.work, work);
 	ca_workers_queue_splitter(&ca->workers, &base->job.work);

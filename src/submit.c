@@ -6,7 +6,6 @@
 #include "submit.h"
 
 #include <linux/bio.h>
-#include <linux/bitops.h>
 #include <linux/sched.h>
 
 #include "../dm-crypt-async.h"
@@ -66,20 +65,36 @@ static void submit_base(struct ca_base *base)
 	dm_submit_bio_remap(bio, NULL);
 }
 
-/*
- * dm_submit_bio_remap() starts the base bio's accounting with its first clone, without a lock.
- * Fragments may be submitted at the same time, so one of them does that for all.
- */
 static void submit_clone(struct dm_crypt_io *io)
 {
-	struct ca_base *base = io->base;
-
 	io->clone->bi_end_io = complete_write_clone;
 	io->clone->bi_private = io;
-	if (test_and_set_bit(0, &base->is_accounted))
-		submit_bio_noacct(io->clone);
-	else
-		dm_submit_bio_remap(base->bio, io->clone);
+	/* Not submit_bio_noacct(): only the device mapper knows which cgroup to charge. */
+	dm_submit_bio_remap(io->base->bio, io->clone);
+}
+
+/**
+ * ca_submit_account() - starts the base bio's accounting, before its fragments are submitted
+ * @base: of a write of several fragments, none of which has been dispatched
+ *
+ * dm_submit_bio_remap() starts the accounting with the first bio that it gets, without a lock, and
+ * fragments are submitted at the same time. So it first gets a bio that goes nowhere: the block
+ * layer refuses to open a zone of a device that has none. Zoned devices need none of that, as their
+ * fragments are submitted one by one.
+ *
+ * Context: Task; does not sleep.
+ */
+void ca_submit_account(struct ca_base *base)
+{
+	const struct ca_device *ca = base->ca;
+	struct bio bio;
+
+	if (ca->zoned.is_ordered)
+		return;
+	bio_init(&bio, ca->dev->bdev, NULL, 0, REQ_OP_ZONE_OPEN);
+	bio.bi_iter.bi_sector = ca->start + base->sector;
+	dm_submit_bio_remap(base->bio, &bio);
+	bio_uninit(&bio);
 }
 
 /**

@@ -81,7 +81,6 @@ static bool take_all(struct ca_base *base)
 	io->bounce.vecs = base->bounce_vecs;
 	if (!ca_pages_fill_all(&ca->pages, &io->bounce, base->rest.bi_size, false))
 		return false;
-	/* Here, since it also notes whose cgroup the bio is of, which a worker does not know. */
 	bio_set_dev(base->bio, ca->dev->bdev);
 	base->is_started = true;
 	ca_split_take(io, base->rest.bi_size);
@@ -143,6 +142,8 @@ static struct dm_crypt_io *split_off(struct ca_base *base, enum ca_caller caller
 	}
 	if (io->bounce.bytes < wanted)
 		ca_count(base->ca, CA_STAT_TRIMMED);
+	if (!base->is_started && io->bounce.bytes < rest)
+		ca_submit_account(base);
 	base->is_started = true;
 	if (io->bounce.bytes < rest || (!ca_is_first(io) && ca_split_helps_out(caller)))
 		atomic_inc(&base->refs);

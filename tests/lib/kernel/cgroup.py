@@ -26,6 +26,11 @@ class Cgroup:
         with open(f"{self._path}/{name}", encoding="ascii") as file:
             return file.read().strip()
 
+    def run(self, *command):
+        """Run a program in it."""
+        ca.run("sh", "-c", 'echo $$ >"$0" && exec "$@"',
+               f"{self._path}/cgroup.procs", *command)
+
     def enter(self):
         """This process and its threads belong to it until it is gone."""
         self.set("cgroup.procs", os.getpid())
@@ -38,18 +43,20 @@ class Cgroup:
 
 
 class Cgroups:
-    """The groups of a controller."""
+    """The groups of a controller, or of several ("io memory")."""
 
-    def __init__(self, controller, *names):
+    def __init__(self, controllers, *names):
         os.makedirs(_ROOT, exist_ok=True)
         ca.run("mount", "-t", "cgroup2", "none", _ROOT)
-        self._controller, self._groups = None, []
+        self._controllers, self._groups = [], []
         register(self)
         with open(f"{_ROOT}/cgroup.controllers", encoding="ascii") as file:
-            if controller not in file.read().split():
+            offered = file.read().split()
+        for controller in controllers.split():
+            if controller not in offered:
                 ca.skip(f"this kernel has no control groups for {controller}")
-        write_file(f"{_ROOT}/cgroup.subtree_control", f"+{controller}")
-        self._controller = controller
+            write_file(f"{_ROOT}/cgroup.subtree_control", f"+{controller}")
+            self._controllers.append(controller)
         for name in names:
             self._groups.append(Cgroup(name))
 
@@ -58,10 +65,9 @@ class Cgroups:
         while self._groups:
             self._groups[-1].remove()
             self._groups.pop()
-        if self._controller:
+        while self._controllers:
             write_file(f"{_ROOT}/cgroup.subtree_control",
-                       f"-{self._controller}")
-            self._controller = None
+                       f"-{self._controllers.pop()}")
         ca.run("umount", _ROOT)
         forget(self)
 
