@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Reads a bio once more. A read of which a tag did not match, or for which the crypto driver had no
- * memory, is read and converted again by a worker, unit by unit, in a page to which nobody else
- * writes.
+ * memory, is read again by a worker, a unit or a logical block of the lower device at a time, into
+ * a page to which nobody else writes, and converted there unit by unit.
  *
  * A program may write to its buffer while it is read, so that correct data does not match its tag.
  * Only a unit that fails here is reported.
@@ -10,7 +10,9 @@
 #include "recheck.h"
 
 #include <linux/bio.h>
+#include <linux/blkdev.h>
 #include <linux/completion.h>
+#include <linux/minmax.h>
 #include <linux/wait_bit.h>
 
 #include "../dm-crypt-async.h"
@@ -28,7 +30,7 @@
  */
 static void recheck_converted(struct dm_crypt_io *io, bool in_task)
 {
-	/* Pairs with the acquire in read_unit(): with the state it sees all that came before. */
+	/* Pairs with the acquire in convert_unit(): with the state it sees all that came before. */
 	smp_mb();
 	ca_fragment_move(io, CA_FRAGMENT_CONVERTED);
 	/*
@@ -39,7 +41,13 @@ static void recheck_converted(struct dm_crypt_io *io, bool in_task)
 	wake_up_var(&io->state);
 }
 
-static void complete_unit(struct bio *bio)
+/* Where the rest begins, relative to the target. */
+static sector_t rest_sector(const struct ca_base *base, const struct bvec_iter *rest)
+{
+	return base->sector + ((base->all.bi_size - rest->bi_size) >> SECTOR_SHIFT);
+}
+
+static void complete_part(struct bio *bio)
 {
 	complete(bio->bi_private);
 }
@@ -50,33 +58,28 @@ static int submit_and_wait(struct ca_base *base, struct bio *bio)
 	DECLARE_COMPLETION_ONSTACK(done);
 
 	bio->bi_private = &done;
-	bio->bi_end_io = complete_unit;
+	bio->bi_end_io = complete_part;
 	bio->bi_opf |= REQ_SYNC;
 	dm_submit_bio_remap(base->bio, bio);
 	wait_for_completion_io(&done);
 	return blk_status_to_errno(bio->bi_status);
 }
 
-/* Reads one unit and converts it. Return: 0 or a negative errno. */
-static int read_unit(struct ca_base *base, struct bio *bio, sector_t sector)
+/* Converts one unit of what was read. Return: 0 or a negative errno. */
+static int convert_unit(struct ca_base *base, const struct bio_vec *vecs,
+			const struct bvec_iter *at, sector_t sector)
 {
 	struct dm_crypt_io *io = &base->first;
-	struct bvec_iter at = bio->bi_iter;
-	u8 *meta = ca_meta_of(base, sector);
-	int err;
+	struct ca_device *ca = base->ca;
 
-	err = ca_meta_attach(base->ca, bio, meta) ?: submit_and_wait(base, bio);
-	if (err)
-		return err;
-
-	ca_fragment_init(io, base->ca, base, false);
+	ca_fragment_init(io, ca, base, false);
 	io->sector = sector;
-	io->bytes = at.bi_size;
+	io->bytes = ca->unit_size;
 	io->converted = recheck_converted;
-	io->sleeps = base->ca->cipher.iv_ops->looks_at_data;
-	ca_convert_init(&io->ctx, bio->bi_io_vec, &at, bio->bi_io_vec, at.bi_size, 1);
-	io->ctx.at.sector = sector + base->ca->iv_offset;
-	io->ctx.at.tag = meta;
+	io->sleeps = ca->cipher.iv_ops->looks_at_data;
+	ca_convert_init(&io->ctx, vecs, at, vecs, ca->unit_size, 1);
+	io->ctx.at.sector = sector + ca->iv_offset;
+	io->ctx.at.tag = ca_meta_of(base, sector);
 	ca_fragment_move(io, CA_FRAGMENT_SPLIT);
 	if (ca_convert(io, CA_FROM_SLEEPER))
 		ca_convert_finish(io, true);
@@ -85,45 +88,64 @@ static int read_unit(struct ca_base *base, struct bio *bio, sector_t sector)
 	return io->ctx.error;
 }
 
-/* Reads one unit into a bounce page, and copies it to the reader's memory if it is well. */
-static int check_unit(struct ca_base *base, sector_t sector, struct bvec_iter at)
+/* Converts what was read, and copies each unit that is well to the reader's memory. */
+static int check_units(struct ca_base *base, const struct ca_bounce *bounce, struct bvec_iter *rest)
 {
+	struct bvec_iter at = { .bi_size = bounce->bytes };
+	const unsigned int unit = base->ca->unit_size;
+
+	while (at.bi_size) {
+		sector_t sector = rest_sector(base, rest);
+		struct bvec_iter to = *rest;
+		int err = convert_unit(base, bounce->vecs, &at, sector);
+
+		if (err == -EBADMSG)
+			ca_meta_report_auth_error(base, sector);
+		if (err)
+			return err;
+		to.bi_size = unit;
+		ca_base_copy(base->bio->bi_io_vec, to, bounce->vecs, at);
+		bvec_iter_advance(bounce->vecs, &at, unit);
+		bvec_iter_advance(base->bio->bi_io_vec, rest, unit);
+	}
+	return 0;
+}
+
+/*
+ * Reads @bytes at the beginning of the rest into bounce pages, and takes what is well off the rest.
+ * Return: 0 or a negative errno.
+ */
+static int read_part(struct ca_base *base, struct bvec_iter *rest, unsigned int bytes)
+{
+	sector_t sector = rest_sector(base, rest);
 	struct ca_device *ca = base->ca;
 	struct ca_bounce bounce = { };
 	struct bio *bio;
 	int err;
 
-	bio = ca_fragment_alloc_bio(base, sector, ca->unit_size, GFP_NOIO);
+	bio = ca_fragment_alloc_bio(base, sector, bytes, GFP_NOIO);
 	ca_meta_reserve(&ca->meta, bio, GFP_NOIO);
 	bounce.vecs = bio->bi_io_vec;
-	ca_pages_fill(&ca->pages, &bounce, ca->unit_size, true);
+	ca_pages_fill(&ca->pages, &bounce, bytes, true);
 	bio->bi_vcnt = bounce.count;
 	bio->bi_iter.bi_size = bounce.bytes;
-	err = read_unit(base, bio, sector);
-	if (!err) {
-		at.bi_size = ca->unit_size;
-		ca_base_copy(base->bio->bi_io_vec, at, bounce.vecs,
-			     (struct bvec_iter){ .bi_size = ca->unit_size });
-	}
+	err = ca_meta_attach(ca, bio, ca_meta_of(base, sector)) ?: submit_and_wait(base, bio) ?:
+	      check_units(base, &bounce, rest);
 	ca_pages_free(&ca->pages, &bounce, true);
 	bio_put(bio);
 	return err;
 }
 
-static void check_units(struct ca_base *base)
+/* A unit may be smaller than what the lower device reads. */
+static void read_parts(struct ca_base *base)
 {
-	struct bvec_iter at = base->all;
-	struct ca_device *ca = base->ca;
-	sector_t sector = base->sector;
+	const unsigned int bytes = max(base->ca->unit_size,
+				       bdev_logical_block_size(base->ca->dev->bdev));
+	struct bvec_iter rest = base->all;
 	int err = 0;
 
-	while (at.bi_size && !err) {
-		err = check_unit(base, sector, at);
-		if (err == -EBADMSG)
-			ca_meta_report_auth_error(base, sector);
-		bio_advance_iter(base->bio, &at, ca->unit_size);
-		sector += ca->unit_size >> SECTOR_SHIFT;
-	}
+	while (rest.bi_size && !err)
+		err = read_part(base, &rest, min(bytes, rest.bi_size));
 	if (err)
 		ca_base_fail(base, err == -EBADMSG ? BLK_STS_PROTECTION :
 						     errno_to_blk_status(err));
@@ -136,7 +158,7 @@ static void recheck_work(struct work_struct *work)
 	struct ca_worker_scope scope = ca_worker_begin(&base->ca->workers, base);
 
 	base->bio->bi_opf &= ~REQ_NOWAIT;
-	check_units(base);
+	read_parts(base);
 	ca_base_end(base);
 	ca_worker_end(scope);
 }
