@@ -64,7 +64,7 @@ static void postsuspend(struct dm_target *ti)
 	mutex_unlock(&ca->cipher.key.lock);
 }
 
-/* From here on I/O may come at any time, so no message may change the key. */
+/* Another target of the table may yet refuse, and then all of them stay suspended. */
 static int preresume(struct dm_target *ti)
 {
 	struct ca_device *ca = ti->private;
@@ -72,14 +72,32 @@ static int preresume(struct dm_target *ti)
 
 	mutex_lock(&ca->cipher.key.lock);
 	is_valid = ca->cipher.key.is_valid;
-	if (is_valid)
-		ca->cipher.key.is_suspended = false;
 	mutex_unlock(&ca->cipher.key.lock);
 	if (is_valid)
 		return 0;
 	DMERR("%s: has no key, and is not resumed without one: send it 'key set'",
 	      dm_table_device_name(ti->table));
 	return -EAGAIN;
+}
+
+/*
+ * I/O comes when this has returned, so no message may change the key any more. One that took it
+ * away since preresume() cannot be refused now: then nothing may be written.
+ */
+static void resume(struct dm_target *ti)
+{
+	struct ca_device *ca = ti->private;
+	bool is_valid;
+
+	mutex_lock(&ca->cipher.key.lock);
+	ca->cipher.key.is_suspended = false;
+	is_valid = ca->cipher.key.is_valid;
+	mutex_unlock(&ca->cipher.key.lock);
+	if (is_valid)
+		return;
+	ca_watchdog_break(&ca->watchdog);
+	DMERR("%s: lost its key while it was resumed: writes are refused from now on",
+	      dm_table_device_name(ti->table));
 }
 
 /* key set <key>, key wipe. */
@@ -235,6 +253,7 @@ static struct target_type crypt_async_target = {
 	.status		 = status,
 	.postsuspend	 = postsuspend,
 	.preresume	 = preresume,
+	.resume		 = resume,
 	.message	 = ca_message,
 	.iterate_devices = iterate_devices,
 	.io_hints	 = io_hints,

@@ -230,6 +230,7 @@ const char *ca_key_init(struct ca_key *key, char *text, int *err)
 	if (error)
 		return error;
 	mutex_init(&key->lock);
+	key->is_suspended = true;
 	key->bytes = kzalloc(max(key->size, 1U), GFP_KERNEL | __GFP_NOWARN);
 	if (!key->bytes) {
 		*err = -ENOMEM;

@@ -21,7 +21,8 @@ struct ca_device;
  * @is_valid: the transforms have it
  * @lock: protects the key, the two flags and changes of settings; taken by messages, the table
  *	line, suspend and resume
- * @is_suspended: no I/O is in flight, and messages may replace the key
+ * @is_suspended: no I/O is in flight, and messages may replace the key. So it is from the beginning
+ *	until the first resume, and from each postsuspend to the resume that follows
  *
  * Only messages change the key at run time, only while the device is suspended.
  */

@@ -122,6 +122,18 @@ void ca_unwatch(struct dm_crypt_io *io)
 }
 
 /**
+ * ca_watchdog_break() - has the device refuse writes from now on
+ * @watchdog: the device's
+ *
+ * Context: Any.
+ * Return: whether it did before.
+ */
+bool ca_watchdog_break(struct ca_watchdog *watchdog)
+{
+	return test_and_set_bit(0, &watchdog->is_broken);
+}
+
+/**
  * ca_watchdog_state_error() - reports a state of this module that cannot be
  * @ca: the device
  * @what: a sentence for the log, without a full stop
@@ -137,7 +149,7 @@ void ca_unwatch(struct dm_crypt_io *io)
 void ca_watchdog_state_error(struct ca_device *ca, const char *what, int from, int to)
 {
 	ca_count(ca, CA_STAT_STATE_ERRORS);
-	WARN(!test_and_set_bit(0, &ca->watchdog.is_broken),
+	WARN(!ca_watchdog_break(&ca->watchdog),
 	     "%s: %s: %s (%d to %d): writes are refused from now on\n", CA_NAME,
 	     ca_device_name(ca), what, from, to);
 }

@@ -16,8 +16,9 @@ struct dm_crypt_io;
  * @watched: fragments with a request that the crypto driver did not complete at once, until their
  *	conversion is over
  * @work: looks through the list; asleep while it is empty
- * @is_broken: the module found a state of its own that cannot be: the device refuses writes from
- *	then on. Set once and never cleared; read without a lock
+ * @is_broken: the module found a state of its own that cannot be, or the key went while the device
+ *	was resumed: the device refuses writes from then on. Set once and never cleared; read
+ *	without a lock
  */
 struct ca_watchdog {
 	spinlock_t lock;	/* see above */
@@ -33,6 +34,7 @@ static inline bool ca_watchdog_is_broken(const struct ca_watchdog *watchdog)
 
 void ca_watchdog_init(struct ca_watchdog *watchdog);
 void ca_watchdog_exit(struct ca_watchdog *watchdog);
+bool ca_watchdog_break(struct ca_watchdog *watchdog);
 void ca_watchdog_state_error(struct ca_device *ca, const char *what, int from, int to);
 void ca_watch(struct dm_crypt_io *io);
 void ca_unwatch(struct dm_crypt_io *io);

@@ -375,6 +375,7 @@ struct target_type {
 		       unsigned int maxlen);
 	void (*postsuspend)(struct dm_target *ti);
 	int (*preresume)(struct dm_target *ti);
+	void (*resume)(struct dm_target *ti);
 	int (*message)(struct dm_target *ti, unsigned int argc, char **argv, char *result,
 		       unsigned int maxlen);
 	int (*iterate_devices)(struct dm_target *ti, iterate_devices_callout_fn fn, void *data);

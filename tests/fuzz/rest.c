@@ -113,6 +113,11 @@ void ca_watchdog_init(struct ca_watchdog *watchdog)
 {
 }
 
+bool ca_watchdog_break(struct ca_watchdog *watchdog)
+{
+	return false;
+}
+
 void ca_watchdog_exit(struct ca_watchdog *watchdog)
 {
 }

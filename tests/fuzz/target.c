@@ -283,7 +283,8 @@ static void send(struct dm_target *ti, char *line, unsigned int size, const char
 	if (words.argc == 1 && !strcmp(line, "suspend")) {
 		target->postsuspend(ti);
 	} else if (words.argc == 1 && !strcmp(line, "resume")) {
-		target->preresume(ti);
+		if (!target->preresume(ti))
+			target->resume(ti);
 	} else if (words.argc) {
 		answers = target->message(ti, words.argc, words.argv, room, size + 1) == 1;
 		check_blank(&words, 2, words.argc);
