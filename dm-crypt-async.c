@@ -164,7 +164,8 @@ static int map(struct dm_target *ti, struct bio *bio)
 
 	if (unlikely((op != REQ_OP_READ && op != REQ_OP_WRITE) || !bio_sectors(bio)))
 		return carries_no_data(bio) ? pass_through(ca, bio) : DM_MAPIO_KILL;
-	if ((bio->bi_iter.bi_sector - ti->begin) & ((1 << ca->unit_shift) - 1) ||
+	/* A unit begins at a multiple of its size on the mapped device, not in the target. */
+	if (bio->bi_iter.bi_sector & ((1 << ca->unit_shift) - 1) ||
 	    bio->bi_iter.bi_size & (ca->unit_size - 1))
 		return DM_MAPIO_KILL;
 
