@@ -338,7 +338,7 @@ int ca_cipher_set_key(struct ca_cipher *cipher)
 	int first = 0;
 	int err;
 
-	if (share < key->mac)
+	if (cipher->aead && share < key->mac)
 		return -EINVAL;
 	if (cipher->aead && key->mac)
 		first = set_authenc_key(cipher, share);
