@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 from crypt_async import bench, doctor, ioctl, keys, main, report, tuning
-from crypt_async.mapping import Line
+from crypt_async.mapping import Line, statistics
 
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
 COMMAND = f"{TOP}/scripts/command/crypt-async"
@@ -239,6 +239,46 @@ def broken():
     with contextlib.redirect_stdout(text):
         report._print(report.describe(Mapping))
     assert "writes are refused, reads go on" in text.getvalue()
+
+
+@point
+def old_module():
+    """status and doctor understand a module that is still 0.1.0."""
+    words = ("driver=xts-aes-aesni fragments=8 reads=1 writes=2 read_bytes=3 "
+             "written_bytes=4 inline=5 queued=3 deferred=0 parked=0 "
+             "resumed=0 trimmed=0 waited=11 refused=12 forged=13 overdue=14 "
+             "errors=0 in_flight=0 in_flight_most=15 pages=0 cached=0 "
+             "fragment_kib=0 inline_kib=0 page_limit=0 cpus=any").split()
+
+    class Mapping:
+        """Of a device on it."""
+        name, uuid = "a", "CRYPT-PLAIN-a"
+
+        @staticmethod
+        def table():
+            """Its line."""
+            return [Line(0, 8, "crypt-async", PARAMS)]
+
+        @staticmethod
+        def status():
+            """Its counters."""
+            return [statistics(words)]
+
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        report._print(report.describe(Mapping))
+    for said in ("11 writes for memory", "at most 15", "12 crypto_errors",
+                 "13 auth_errors", "14 driver_timeouts"):
+        assert said in text.getvalue(), f"{said}: {text.getvalue()}"
+    assert "broken" not in text.getvalue(), text.getvalue()
+    doctor._findings.clear()
+    mappings, doctor.all_mappings = doctor.all_mappings, lambda: [Mapping]
+    try:
+        doctor._mappings()
+    finally:
+        doctor.all_mappings = mappings
+    (_, counted, _), = doctor._findings
+    assert "14 driver_timeouts" in counted, counted
 
 
 @point

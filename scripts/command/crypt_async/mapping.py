@@ -13,6 +13,11 @@ from . import ioctl
 from .common import (BUSY, CRYPT_ASYNC, DM_CRYPT, MODULE, Problem, is_loaded,
                      parameter)
 
+# What 0.1.0 calls its counters.
+OLD_NAMES = {"waited": "mem_waits", "refused": "crypto_errors",
+             "forged": "auth_errors", "overdue": "driver_timeouts",
+             "in_flight_most": "in_flight_max"}
+
 
 class Line:
     """A line of a table, with the words of the targets of interest here."""
@@ -127,7 +132,7 @@ class Mapping:
 
     def status(self):
         """Of each crypt-async line, its status: {key: number or text}."""
-        return [dict(_pairs(line.words))
+        return [statistics(line.words)
                 for line in self._lines(ioctl.NOFLUSH_FLAG)
                 if "=" in "".join(line.words[:1])]
 
@@ -192,10 +197,16 @@ class Mapping:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
+def statistics(words):
+    """The words of a status line as {key: number or text}, by the names of
+    0.2.0: a module that was loaded before an upgrade has those of 0.1.0."""
+    return {"broken": 0, "state_errors": 0, **dict(_pairs(words))}
+
+
 def _pairs(words):
     for word in words:
         key, _, value = word.partition("=")
-        yield key, int(value) if value.isdigit() else value
+        yield OLD_NAMES.get(key, key), int(value) if value.isdigit() else value
 
 
 def all_mappings():
