@@ -108,7 +108,7 @@ apt_lists()
 	local dir=$1
 
 	shift
-	mkdir -p "$dir/parts" "$dir/lists/partial" "$dir/cache/archives/partial"
+	mkdir -p "$dir/parts" "$dir/lists/partial" "$dir/cache/archives/partial" || return
 	printf '%s\n' "$@" >"$dir/sources.list"
 	cat >"$dir/apt.conf" <<-END
 		Dir::Etc::SourceList "$dir/sources.list";
