@@ -27,6 +27,12 @@ usage()
 	sed -n '/^# SPDX/d; /^#!/d; /^#/!q; s/^# \{0,1\}//p' "$0"
 }
 
+# The command that repeats what failed, as tests/release reads it.
+how_to_repeat()
+{
+	printf '# to repeat:%s\n' "$(printf ' %q' "$@")" >&2
+}
+
 as_root()
 {
 	if [ "$(id -u)" = 0 ]; then
