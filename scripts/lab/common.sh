@@ -42,25 +42,41 @@ as_root()
 	fi
 }
 
-# The files of the checkout in the present directory, without what was built.
+# The files of the checkout in the present directory, without what was built. Without git, .gitignore is read
+# here: its lines are names with wildcards, or directories.
 all_files()
 {
+	local line ignored=()
+
 	if [ -e .git ]; then
-		git ls-files --cached --others --exclude-standard
+		git -c "safe.directory=$PWD" ls-files --cached --others --exclude-standard
 	else
-		find . -path ./build -prune -o -type f -printf '%P\n'
+		while read -r line; do
+			case $line in
+			''|'#'*)	;;
+			/*)		ignored+=(-path ".${line%/}" -prune -o) ;;
+			*)		ignored+=(-name "${line%/}" -prune -o) ;;
+			esac
+		done < <(cat .gitignore 2>/dev/null)
+		find . -path ./build -prune -o "${ignored[@]}" -type f -printf '%P\n'
 	fi | while read -r file; do
 		[ ! -f "$file" ] || echo "$file"
 	done
+}
+
+# git in the checkout, which may be another user's, as it is for root.
+git_here()
+{
+	git -c "safe.directory=$top" -C "$top" "$@"
 }
 
 # The commit of the checkout; without git a hash of its files.
 commit()
 {
 	if [ -e "$top/.git" ]; then
-		git -C "$top" rev-parse HEAD
+		git_here rev-parse HEAD
 	else
-		(cd "$top" && all_files | LC_ALL=C sort | xargs -d '\n' sha1sum | sha1sum | cut -c 1-40)
+		(cd "$top" && all_files | grep -v '^results/' | LC_ALL=C sort | xargs -d '\n' sha1sum | sha1sum | cut -c 1-40)
 	fi
 }
 
