@@ -12,7 +12,6 @@
 #include <linux/sched.h>
 
 #include "../dm-crypt-async.h"
-#include "fragment.h"
 #include "inflight.h"
 #include "meta.h"
 #include "stats.h"

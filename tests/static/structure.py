@@ -7,12 +7,15 @@ Checks how the module's files depend on each other, and prints what is wrong:
   own header of which it uses nothing. x.c includes x.h, if there is one. Names
   are those that cross files: ca_..., CA_..., trace_ca_..., struct dm_crypt_io
   and struct convert_context. In a header, "struct x;" is enough for pointers.
-  A member of a structure is a use of its header, and asks for no include.
+  A member of a structure is a use of its header, and asks for no include. If
+  another header that is included has one of that name, too, what is before it
+  has to be of a structure of this header.
   compat.h is included by Kbuild, and left out.
 - Calls between .c files form no circle. A call is a function's name and "(";
   a function's address, such as that of a completion, is none. Calls in a
-  static inline function or a macro of x.h are x.c's; where there is no x.c,
-  they are those of each .c file that includes x.h.
+  static inline function or a macro of x.h are those of each .c file that uses
+  it, also through others of this kind, and x.c's.
+- Braces match in each file: the rest would be taken for something else.
 - docs/structure.svg shows the files and calls of these sources.
 
 --dot prints the picture for dot, --draw has dot make docs/structure.svg of it.
@@ -46,12 +49,17 @@ class File:
     includes: set = dataclasses.field(default_factory=set)
     words: set = dataclasses.field(default_factory=set)
     fields: set = dataclasses.field(default_factory=set)    # ->x and .x
+    pairs: set = dataclasses.field(default_factory=set)     # y of y->x, and x
+    types: dict = dataclasses.field(default_factory=dict)   # {y: structures}
     calls: set = dataclasses.field(default_factory=set)
     declares: set = dataclasses.field(default_factory=set)
     members: set = dataclasses.field(default_factory=set)   # of its structures
     forward: set = dataclasses.field(default_factory=set)   # struct x;
     defines: set = dataclasses.field(default_factory=set)   # not static
     data: set = dataclasses.field(default_factory=set)      # likewise
+    inlines: dict = dataclasses.field(default_factory=dict)  # a header's, and
+    macros: set = dataclasses.field(default_factory=set)    # what they call
+    depth: int = 0                                          # at the end
 
     def uses(self):
         """Names that cross files, and that an include has to explain."""
@@ -142,12 +150,19 @@ def declare(file, before, within):
     elif before:
         name = name_of(before)
         file.declares.add(name)
+        if within is not None and before.endswith(")"):
+            file.inlines[name] = within
         if re.search(r"\b(static|extern|typedef)\b", before):
             return
         if within is not None and before.endswith(")"):
             file.defines.add(name)
         elif "(" not in before.split("=")[0] and crosses(name):
             file.data.add(name)
+
+
+def calls_in(text):
+    """What is called there: names before a parenthesis."""
+    return set(re.findall(r"\b([A-Za-z_]\w*)\s*\(", text))
 
 
 def read(top, path):
@@ -164,10 +179,17 @@ def read(top, path):
                   flags=re.MULTILINE)
     file.words = set(re.findall(r"\b[A-Za-z_]\w*", text))
     file.fields = set(re.findall(r"(?:->|\.)\s*(\w+)", text))
-    file.calls = set(re.findall(r"\b([A-Za-z_]\w*)\s*\(", text))
-    file.declares |= set(re.findall(r"^\s*#\s*define\s+(\w+)", text,
-                                    re.MULTILINE))
+    file.pairs = set(re.findall(r"(\w+)(?:\[[^]]*\])?\s*(?:->|\.)\s*"
+                                r"(?=(\w+))", text))
+    for kind, name in re.findall(r"\bstruct\s+(\w+)\s+\*?\s*(\w+)", text):
+        file.types.setdefault(name, set()).add(kind)
+    file.calls = calls_in(text)
+    file.inlines = dict(re.findall(
+        r"^\s*#\s*define\s+(\w+)(?:\([^)]*\))?(.*)", text, re.MULTILINE))
+    file.macros = set(file.inlines)
+    file.declares |= file.macros
     text = re.sub(r"^\s*#.*", "", text, flags=re.MULTILINE)
+    file.depth = text.count("{") - text.count("}")
     for before, within in blocks(text):
         declare(file, before, within)
     file.declares = {name for name in file.declares if crosses(name)}
@@ -206,9 +228,10 @@ def check_includes(files):
             where.setdefault(name, path)
     for path, file in files.items():
         own, uses = own_header(path), file.uses()
+        is_trace = path.endswith("/trace.c")
         # The bodies of the tracepoints are compiled in trace.c, which includes
         # what they need; trace.h, which is included everywhere, does not.
-        if path.endswith("/trace.c"):
+        if is_trace:
             uses |= files[own].uses() if own in files else set()
         elif path.endswith("/trace.h"):
             continue
@@ -222,26 +245,55 @@ def check_includes(files):
                     and header not in file.includes:
                 wrong.append(f"{path}: does not include {header}, which has "
                              f"{', '.join(names)}")
-        for header in sorted(file.includes & set(files) - {own} - set(wanted)):
-            if not file.fields & files[header].members:
+        included = file.includes & set(files)
+        for header in sorted(included - {own} - set(wanted)):
+            others = set() if is_trace else {
+                name for other in included - {header}
+                for name in files[other].members}
+            if not file.fields & files[header].members - others \
+                    and not has_member(files, file, files[header]):
                 wrong.append(f"{path}: uses nothing of {header}")
     return wrong
 
 
+def has_member(files, file, header):
+    """Is there a member of a structure of this header, as far as the name of
+    what is before it tells?"""
+    types = [file.types, *(other.types for path, other in files.items()
+                           if path.endswith(".h"))]
+    return any(known.get(name, set()) & header.declares
+               for name, member in file.pairs if member in header.members
+               for known in types)
+
+
 # --- calls ----------------------------------------------------------------
+
+def expanded(text_calls, words, bodies, macros):
+    """These calls and, of what is inline or a macro, what it calls."""
+    found, todo = set(), [*text_calls, *words & macros]
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            body = bodies.get(name, "")
+            todo += calls_in(body)
+            todo += set(re.findall(r"\w+", body)) & macros
+    return found
+
 
 def call_graph(files):
     """{.c file: {.c file that it calls: names}}"""
     sources = [path for path in files if path.endswith(".c")]
+    headers = [file for path, file in files.items() if path.endswith(".h")]
     owner = {name: path for path in sources for name in files[path].defines}
+    bodies = {name: body for file in headers
+              for name, body in file.inlines.items()}
+    macros = set().union(*(file.macros for file in headers))
     graph = {path: {} for path in sources}
     for path in sources:
-        calls = set(files[path].calls)
-        for header in {own_header(path), *files[path].includes} & set(files):
-            source = header[:-1] + "c"
-            if source == path or source not in files:
-                calls |= files[header].calls
-        for name in calls & set(owner):
+        file, own = files[path], files.get(own_header(path))
+        calls = file.calls | set(own.inlines if own else ())
+        for name in expanded(calls, file.words, bodies, macros) & set(owner):
             if owner[name] != path:
                 graph[path].setdefault(owner[name], set()).add(name)
     return graph
@@ -400,6 +452,8 @@ def main():
     if how.draw:
         draw(how.top, dot(files, graph))
         return 0
+    wrong += [f"{path}: braces do not match" for path, file in files.items()
+              if file.depth]
     wrong += check_includes(files) + check_circles(graph)
     wrong += check_picture(how.top, table_graph(files, graph))
     print("\n".join(wrong), end="\n" if wrong else "")

@@ -75,7 +75,7 @@ struct ca_row { int at; };
 """,
 }
 _results = []
-print("1..14", flush=True)
+print("1..18", flush=True)
 
 
 def point(function):
@@ -187,6 +187,30 @@ def member():
 
 
 @point
+def same_member():
+    """A member that another header's structure has, too, is none."""
+    of_both = changed("src/table.h", "int at;", "int state;")
+    of_both["src/io.c"] = SOURCES["src/io.c"].replace(
+        "ca_page_put(", "x->state = 1; ca_page_put(")
+    of_both["src/pages.h"] += "struct ca_set { int state; };\n"
+    with_table = {**of_both, "src/io.c":
+                  '#include "table.h"\n' + of_both["src/io.c"]}
+    finds(with_table, "src/io.c: uses nothing of src/table.h")
+
+
+@point
+def typed_member():
+    """But it is one if its structure's name is that of such a structure."""
+    of_both = changed("src/table.h", "int at;", "int state;")
+    of_both["src/io.h"] = SOURCES["src/io.h"].replace(
+        "int state,", "struct ca_row row;\nint state,").replace(
+        "struct ca_page;\n", 'struct ca_page;\n#include "table.h"\n')
+    of_both["src/io.c"] = '#include "table.h"\n' + SOURCES["src/io.c"].replace(
+        "ca_page_put(", "io->row.state = 1; ca_page_put(")
+    finds(of_both)
+
+
+@point
 def own():
     """A file's own header, included or not."""
     finds(changed("src/pages.c", '#include "pages.h"\n', ""),
@@ -235,6 +259,38 @@ def inline():
         "src/pages.h", "enum", "static inline void ca_up(void)\n"
         '{ ca_io_end(0); }\n#include "io.h"\nenum'))
     assert found.startswith("a circle of calls:"), found
+
+
+@point
+def inline_elsewhere():
+    """A call in an inline function is that of who uses it, also through more
+    of them, and of nobody else."""
+    up = {**SOURCES, "src/up.h":
+          "static inline void ca_up(void) { ca_io_end(0); }\n"
+          '#include "io.h"\n#define CA_UP() do { ca_up(); } while (0)\n'}
+    up["src/pages.h"] += '#include "up.h"\nstruct x { int y; };\n' \
+        "static inline void ca_more(void) { CA_UP(); }\n"
+    up["target.c"] += '#include "src/up.h"\nvoid t(void) { CA_UP(); }\n'
+    used = findings(up)
+    assert "src/pages.c calls src/io.c: ca_io_end\n" in used, used
+    up["src/pages.h"] = SOURCES["src/pages.h"]
+    up["src/pages.c"] = SOURCES["src/pages.c"] + \
+        '#include "up.h"\nint ca_up_at = sizeof(CA_UP);\n'
+    used = findings(up)
+    assert "src/pages.c calls src/io.c: ca_io_end\n" in used, used
+    unused = changed("src/pages.c", '"pages.h"\n',
+                     '"pages.h"\n#include "up.h"\n'
+                     "int f(void) { return ca_small(); }\n")
+    unused["src/up.h"] = up["src/up.h"] + \
+        "static inline int ca_small(void) { return 1; }\n"
+    finds(unused)
+
+
+@point
+def braces():
+    """Braces that do not match."""
+    found = findings(changed("src/pages.c", "CA_BIG;\n}", "CA_BIG;\n"))
+    assert "src/pages.c: braces do not match\n" in found, found
 
 
 @point
