@@ -15,7 +15,7 @@ REGION = 32 * ca.KIB
 # What crypt-async refuses, with EINVAL, though dm-crypt may take it: what is
 # written there cannot be read back.
 DIFFERENT = [
-    # No IV generator is named, for a cipher with IVs: chance has the IV.
+    # No IV generator is named, for a cipher with IVs: the IV is undefined.
     re.compile(r"capi:(?!ecb|.*\(cipher_null|essiv)\w+\([^-]*"),
     # lmk finds its IV after decryption, which in other modes than cbc fails.
     re.compile(r"\w+(:\d+)?-(xts|ctr|lrw)-lmk"),
