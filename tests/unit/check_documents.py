@@ -10,9 +10,16 @@ import documents
 
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
 
+# What the target's status says, in this order: stable, for who reads it.
+STATUS = """
+driver fragments reads writes read_bytes written_bytes inline queued deferred
+parked resumed trimmed mem_waits crypto_errors auth_errors driver_timeouts
+state_errors errors broken in_flight in_flight_max pages cached fragment_kib
+inline_kib page_limit cpus"""
+
 _results = []
 
-print("1..8", flush=True)       # two of them by the program that runs this
+print("1..9", flush=True)       # two of them by the program that runs this
 
 
 def point(function):
@@ -72,7 +79,8 @@ def targets():
     have = set(re.findall(r"^([a-z-]+):", documents.read(f"{TOP}/Makefile"),
                           re.MULTILINE))
     named = set(re.findall(r"^\s*make ([a-z][a-z-]*)",
-                           source("README.md", "docs/*.md"), re.MULTILINE))
+                           "\n".join(map(documents.read, documents.files())),
+                           re.MULTILINE))
     assert named and named <= have, f"not in the Makefile: {named - have}"
 
 
@@ -97,11 +105,26 @@ def manual():
     words += re.findall(r'\[CA_(?:OPT|STAT)_\w+\]\s*= (?:\{ )?"(\w+)', code)
     words += re.findall(r'^\t\[[A-Z_]+\]\s*= \{ "(\w+)", \d', code,
                         re.MULTILINE)
-    words += re.findall(r'DMEMIT\(" ?(\w+)=%', code)
+    words += STATUS.split()
     words += re.findall(r"TRACE_EVENT\((\w+)", source("src/trace.h"))
     assert len(words) > 40, f"only {words} are found"
     missing = [word for word in words if not re.search(rf"\b{word}\b", page)]
     assert not missing, f"not in docs/dm-crypt-async.7: {missing}"
+
+
+@point
+def status():
+    """The keys of the target's status are those that are promised."""
+    code = source("src/*.c", "dm-crypt-async.c")
+    found = set(re.findall(r'\[CA_STAT_\w+\]\s*= "(\w+)', code))
+    for text in re.findall(r'DMEMIT\("([^"]*)"', code):
+        if "," not in text:         # of IMA's measurement
+            found |= set(re.findall(r"(?<![%\w])(\w+)=(?:%|$)", text))
+    found |= set(re.findall(r'^\t\[[A-Z_]+\]\s*= \{ "(\w+)", \d', code,
+                            re.MULTILINE))
+    wanted = set(STATUS.split())
+    assert found == wanted, (f"new: {sorted(found - wanted)}, "
+                             f"gone: {sorted(wanted - found)}")
 
 
 sys.exit(not all(_results))
