@@ -244,11 +244,12 @@ def broken():
 @point
 def old_module():
     """status and doctor understand a module that is still 0.1.0."""
-    words = ("driver=xts-aes-aesni fragments=8 reads=1 writes=2 read_bytes=3 "
-             "written_bytes=4 inline=5 queued=3 deferred=0 parked=0 "
-             "resumed=0 trimmed=0 waited=11 refused=12 forged=13 overdue=14 "
-             "errors=0 in_flight=0 in_flight_most=15 pages=0 cached=0 "
-             "fragment_kib=0 inline_kib=0 page_limit=0 cpus=any").split()
+    text = ("driver=xts-aes-aesni fragments=8 reads=1 writes=2 read_bytes=3 "
+            "written_bytes=4 inline=5 queued=3 deferred=0 parked=0 "
+            "resumed=0 trimmed=0 waited=11 refused=12 forged=13 overdue=14 "
+            "errors=0 in_flight=0 in_flight_most=15 pages=0 cached=0 "
+            "fragment_kib=0 inline_kib=0 page_limit=0 cpus=any")
+    status_line = Line(0, 8, "crypt-async", text)
 
     class Mapping:
         """Of a device on it."""
@@ -262,15 +263,16 @@ def old_module():
         @staticmethod
         def status():
             """Its counters."""
-            return [statistics(words)]
+            return [statistics(status_line.words)]
 
-    text = io.StringIO()
-    with contextlib.redirect_stdout(text):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
         report._print(report.describe(Mapping))
+    text = output.getvalue()
     for said in ("11 writes for memory", "at most 15", "12 crypto_errors",
                  "13 auth_errors", "14 driver_timeouts"):
-        assert said in text.getvalue(), f"{said}: {text.getvalue()}"
-    assert "broken" not in text.getvalue(), text.getvalue()
+        assert said in text, f"{said}: {text}"
+    assert "broken" not in text, text
     doctor._findings.clear()
     mappings, doctor.all_mappings = doctor.all_mappings, lambda: [Mapping]
     try:
