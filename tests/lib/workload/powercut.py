@@ -103,7 +103,7 @@ def _fill(logger, files):
         os.close(directory)
         logger.message(f"mark file-{number}")
         with open(f"{WHERE}/junk-{number % 8}", "ab") as file:
-            file.write(os.urandom(ca.rng.randrange(MAX_SIZE)))
+            file.write(ca.data(ca.rng.randrange(MAX_SIZE)))
         if number % 8 == 7:
             os.unlink(f"{WHERE}/junk-{ca.rng.randrange(8)}")
 
