@@ -24,6 +24,9 @@
 #include "pages.h"
 #include "workers.h"
 
+/* Shorter than the time after which a waiting task counts as hung, in jiffies. */
+#define RECHECK_WAIT	(60 * HZ)
+
 /*
  * A unit's conversion is over. The state is the last thing that is written: the worker that sees it
  * may end the base at once.
@@ -61,7 +64,9 @@ static int submit_and_wait(struct ca_base *base, struct bio *bio)
 	bio->bi_end_io = complete_part;
 	bio->bi_opf |= REQ_SYNC;
 	dm_submit_bio_remap(base->bio, bio);
-	wait_for_completion_io(&done);
+	/* The reader's cgroup may be throttled for longer than a task may hang. */
+	while (!wait_for_completion_io_timeout(&done, RECHECK_WAIT))
+		;
 	return blk_status_to_errno(bio->bi_status);
 }
 

@@ -73,27 +73,37 @@ static void submit_clone(struct dm_crypt_io *io)
 	dm_submit_bio_remap(io->base->bio, io->clone);
 }
 
+static void note_end(struct bio *bio)
+{
+	*(bool *)bio->bi_private = true;
+}
+
 /**
  * ca_submit_account() - starts the base bio's accounting, before its fragments are submitted
  * @base: of a write of several fragments, none of which has been dispatched
  *
  * dm_submit_bio_remap() starts the accounting with the first bio that it gets, without a lock, and
  * fragments are submitted at the same time. So it first gets a bio that goes nowhere: the block
- * layer refuses to open a zone of a device that has none. Zoned devices need none of that, as their
- * fragments are submitted one by one.
+ * layer refuses an append at sector 1, at once and on any device, since no zone begins there and
+ * others than zoned devices take no appends. The bio may lie on the stack for that reason. Zoned
+ * devices need none of that, as their fragments are submitted one by one.
  *
  * Context: Task; does not sleep.
  */
 void ca_submit_account(struct ca_base *base)
 {
 	const struct ca_device *ca = base->ca;
+	bool has_ended = false;
 	struct bio bio;
 
 	if (ca->zoned.is_ordered)
 		return;
-	bio_init(&bio, ca->dev->bdev, NULL, 0, REQ_OP_ZONE_OPEN);
-	bio.bi_iter.bi_sector = ca->start + base->sector;
+	bio_init(&bio, ca->dev->bdev, NULL, 0, REQ_OP_ZONE_APPEND);
+	bio.bi_iter.bi_sector = 1;
+	bio.bi_private = &has_ended;
+	bio.bi_end_io = note_end;
 	dm_submit_bio_remap(base->bio, &bio);
+	WARN_ON_ONCE(!has_ended);
 	bio_uninit(&bio);
 }
 
