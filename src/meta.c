@@ -10,7 +10,9 @@
 #include "meta.h"
 
 #include <linux/blk-integrity.h>
+#include <linux/blkdev.h>
 #include <linux/err.h>
+#include <linux/math.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -69,7 +71,9 @@ const char *ca_meta_init(struct ca_device *ca, int *err)
 		return "device: its metadata is for sectors of another size";
 
 	ca->meta.size = ca_integrity_size(profile);
-	ca->meta.max_sectors = (PAGE_SIZE / ca->meta.size) << ca->unit_shift;
+	/* What is left of a larger bio begins here, so this is a whole number of blocks. */
+	ca->meta.max_sectors = round_down((PAGE_SIZE / ca->meta.size) << ca->unit_shift,
+					  bdev_logical_block_size(ca->dev->bdev) >> SECTOR_SHIFT);
 	*err = mempool_init_page_pool(&ca->meta.pages, RESERVE, 0);
 	return *err ? "out of memory" : NULL;
 }

@@ -46,6 +46,7 @@ typedef u8 blk_status_t;
 #define WRITE_ONCE(x, value)		((x) = (value))
 #define smp_load_acquire(p)		(*(p))
 #define smp_store_release(p, value)	(*(p) = (value))
+#define round_down(x, y)		((x) & ~((y) - 1))
 #define min_t(type, a, b)		((type)(a) < (type)(b) ? (type)(a) : (type)(b))
 #define max_t(type, a, b)		((type)(a) > (type)(b) ? (type)(a) : (type)(b))
 #define min(a, b)			min_t(typeof((a) + (b)), a, b)
