@@ -69,6 +69,9 @@ const char *ca_meta_init(struct ca_device *ca, int *err)
 		return "device: its metadata is too small";
 	if (1 << profile->interval_exp != ca->unit_size)
 		return "device: its metadata is for sectors of another size";
+	/* Nothing to keep there: as with dm-crypt, the lower device is given no metadata. */
+	if (!ca->cipher.aead && !ca->cipher.stores_iv)
+		return NULL;
 
 	ca->meta.size = ca_integrity_size(profile);
 	/* What is left of a larger bio begins here, so this is a whole number of blocks. */
