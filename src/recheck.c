@@ -37,8 +37,8 @@ static void recheck_converted(struct dm_crypt_io *io, bool in_task)
 	smp_mb();
 	ca_fragment_move(io, CA_FRAGMENT_CONVERTED);
 	/*
-	 * Pairs with the one in prepare_to_wait_event(): the wake-up sees the waiter, or that the
-	 * state.
+	 * Pairs with the one in prepare_to_wait_event(): either wake_up_var() sees the waiter, or
+	 * the waiter sees the state.
 	 */
 	smp_mb();
 	wake_up_var(&io->state);
