@@ -179,5 +179,5 @@ void ca_recheck_start(struct ca_base *base)
 	base->status = 0;
 	ca_base_move(base, CA_BASE_RECHECKING);
 	INIT_WORK(&base->job.work, recheck_work);
-	ca_workers_queue_splitter(&base->ca->workers, &base->job.work);
+	ca_workers_queue_splitter(&base->ca->workers, &base->job.work, base->meta);
 }

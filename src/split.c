@@ -2,7 +2,8 @@
 /*
  * Splits a base bio: one fragment after the other takes its part of the rest, and is converted here
  * or handed out. The thread that does so is the splitter: the submitter, a completion, a worker
- * that a read was left to, or, if memory is short, a work item of split_wq, which may sleep.
+ * that a read was left to, or, if memory is short, a work item of split_wq or meta_wq, which may
+ * sleep.
  */
 #include "split.h"
 
@@ -146,5 +147,5 @@ void ca_split_defer(struct ca_base *base, work_func_t work)
 	ca_count(ca, CA_STAT_MEM_WAITS);
 	atomic_inc(&ca->split.waiting);
 	INIT_WORK(&base->job.work, work);
-	ca_workers_queue_splitter(&ca->workers, &base->job.work);
+	ca_workers_queue_splitter(&ca->workers, &base->job.work, base->meta);
 }

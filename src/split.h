@@ -14,7 +14,8 @@ struct dm_crypt_io;
 
 /**
  * struct ca_split - the splitters of a device
- * @waiting: base bios that a splitter on split_wq has, or will have, since memory was short
+ * @waiting: base bios that a splitter on split_wq or meta_wq has, or will have, since memory was
+ *	short
  */
 struct ca_split {
 	atomic_t waiting;

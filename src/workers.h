@@ -56,7 +56,9 @@ struct ca_job {
  * struct ca_workers - the threads of a device
  *
  * Immutable after ctr:
- * @split_wq: splitters and rechecks; these may wait for the pools
+ * @split_wq: splitters and rechecks of bases without metadata; these may wait for the pools
+ * @meta_wq: those of bases that have their metadata, and so wait for other pools only; NULL on a
+ *	device without
  * @io_wq: everything that a fragment needs to come to its end; never waits for a pool
  * @bound_wq: likewise, for work that is bound to a CPU
  * @list: one worker for each possible CPU
@@ -79,6 +81,7 @@ struct ca_job {
  */
 struct ca_workers {
 	struct workqueue_struct *split_wq;
+	struct workqueue_struct *meta_wq;
 	struct workqueue_struct *io_wq;
 	struct workqueue_struct *bound_wq;
 	struct ca_worker *list;
@@ -147,10 +150,15 @@ static inline void ca_workers_queue_here(struct ca_workers *workers, struct work
 	queue_work_on(raw_smp_processor_id(), workers->bound_wq, work);
 }
 
-/* Runs a splitter or a recheck, which may wait for the pools. Context: Any. */
-static inline void ca_workers_queue_splitter(struct ca_workers *workers, struct work_struct *work)
+/*
+ * Runs a splitter or a recheck, which may wait for the pools. A base that waits for metadata must
+ * not keep one that has some (@has_meta) from running, since that one is to give it back.
+ * Context: Any.
+ */
+static inline void ca_workers_queue_splitter(struct ca_workers *workers, struct work_struct *work,
+					     bool has_meta)
 {
-	queue_work(workers->split_wq, work);
+	queue_work(has_meta ? workers->meta_wq : workers->split_wq, work);
 }
 
 int ca_workers_init(struct ca_device *ca);

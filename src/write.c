@@ -15,13 +15,17 @@
  *	4. at least one bounce page.
  *
  * A base bio that goes to the lower device itself needs pages only. A splitter sleeps for one of
- * these only on split_wq, and only while it holds nothing that comes later. The resource that it
- * waits for is held by fragments that have all they need, or by splitters that wait for something
- * later in the order; a fragment that has all it needs ends by itself. Pages after the first are
- * taken only if they are at hand: the fragment is trimmed to the pages that it got; one write at a
- * time that must not be split waits for all of its pages (see pages.c). Below map nothing sleeps,
- * since bios submitted there wait on current->bio_list for map to return: when something is
- * missing, the rest goes to split_wq.
+ * these only on split_wq or meta_wq, and only while it holds nothing that comes later. The resource
+ * that it waits for is held by fragments that have all they need, or by splitters that wait for
+ * something later in the order; a fragment that has all it needs ends by itself. Metadata is held
+ * while the base waits in a queue as well: it may be in use, by fragments that were split off
+ * before, or hold the tags of a read that is to be read again. So only bases that have none are in
+ * split_wq, and those that have some are in meta_wq, where none waits for metadata.
+ *
+ * Pages after the first are taken only if they are at hand: the fragment is trimmed to the pages
+ * that it got; one write at a time that must not be split waits for all of its pages (see pages.c).
+ * Below map nothing sleeps, since bios submitted there wait on current->bio_list for map to return:
+ * when something is missing, the rest goes to one of these queues.
  */
 #include "write.h"
 

@@ -5,7 +5,9 @@
  * What is modelled, and where it is in the module:
  *
  *	map_write		ca_map(), with ca_write_start(): never waits
- *	split_worker		split_work() of write.c: may wait for pools
+ *	split_worker		split_work() of write.c, on split_wq and on meta_wq: may wait for
+ *				pools
+ *	map_read, recheck	a read whose tag does not match: ca_read_start(), and recheck_work()
  *	start_fragment		ca_split_take(), then ca_split_dispatch(): a worker converts it,
  *				or the splitter. The last one takes over the splitter's reference,
  *				unless map goes on
@@ -44,6 +46,8 @@
  *	EARLY_ERROR_READ	the dropper reads base.error before its decrement
  *	LATE_ERROR_RECORD	a fragment records its error after its decrement
  *	HOLD_AND_WAIT		a splitter keeps its pages while it waits for more
+ *	ONE_QUEUE		bases that have their page for metadata wait behind ones that have
+ *				none, for the same thread
  *	HANDED_OVER		map leaves what it holds to the splitter, instead of giving it back
  *	NO_RECHECK		no second look at the embedded request before parking
  *	KICK_ONCE		kick tries PARKED, then RUNNING, and does not look again
@@ -69,8 +73,14 @@
 #ifndef POOL_PAGES
 #define POOL_PAGES 1
 #endif
+#ifndef META
+#define META	0	/* pages for metadata; 0: a device without */
+#endif
+#ifndef RECHECKS
+#define RECHECKS 0	/* 1: there is a read, too, that has to be read again */
+#endif
 #ifndef SPLITTERS
-#define SPLITTERS 1	/* threads of the splitters' queue: 1 is its rescuer alone */
+#define SPLITTERS 1	/* threads of a splitters' queue: 1 is its rescuer alone */
 #endif
 #ifndef WORKERS
 #define WORKERS	1	/* threads of the fragments' queue */
@@ -153,6 +163,9 @@ typedef base_io {
 	byte refs;	/* 1 for the splitter, 1 for each fragment in flight */
 	bit error;
 	bit ended;
+#if META
+	bit has_meta;	/* its page for metadata, until it ends */
+#endif
 	bit failed;	/* ghost: some fragment met an error */
 	byte flying;	/* ghost: fragments not ended */
 };
@@ -167,12 +180,22 @@ byte written[BASES * PAGES];	/* ghost: how many fragments ended with each page *
 byte objects = POOL_OBJECTS;
 byte clones = POOL_CLONES;
 byte pages = POOL_PAGES;
+#if META
+byte metas = META;
+#endif
 
 byte in_queue;
 #ifdef IN_ORDER
 chan order = [REQUESTS] of { byte };
 #endif
-chan split_queue = [BASES] of { byte };
+chan split_queue = [BASES + RECHECKS] of { byte };
+#if META
+#ifdef ONE_QUEUE
+#define meta_queue	split_queue
+#else
+chan meta_queue = [BASES + RECHECKS] of { byte };
+#endif
+#endif
 chan work_queue = [FRAGS] of { byte };
 
 #ifdef SHARED_CONTEXT
@@ -218,6 +241,12 @@ inline end_base(b, err)
 	assert(!io[b].ended);
 	assert(io[b].refs == 0 && io[b].flying == 0 && io[b].next == PAGES);
 	assert(err == io[b].failed);
+#if META
+	assert(io[b].has_meta);
+	io[b].has_meta = 0;
+	metas++;
+	assert(metas <= META);
+#endif
 	io[b].ended = 1;
 	io[b].error = 0;
 	io[b].failed = 0;
@@ -696,6 +725,14 @@ proctype map_write(byte b)
 	bit helps = QUEUE;
 	bit several = 0;
 
+#if META
+	atomic {
+		if
+		:: metas > 0 -> metas--; io[b].has_meta = 1
+		:: else -> goto miss
+		fi
+	};
+#endif
 	do
 	:: last -> break
 	:: atomic { !last ->
@@ -762,67 +799,159 @@ proctype map_write(byte b)
 	fi;
 	goto out;
 miss:
+#if META
+	if
+	:: io[b].has_meta -> meta_queue!b; goto out
+	:: else
+	fi;
+#endif
 	split_queue!b;
 out:
 	skip
 }
 
-/* A splitter: may wait, with only earlier resources in hand. */
-active [SPLITTERS] proctype split_worker()
-{
-	LOCALS;
-	byte b = 0;
-	byte f = 0;
-	byte got = 0;
-	bit last = 0;
-	bit helps = 0;
+#if RECHECKS
+#define READ	BASES	/* its number in the queues */
+bit read_has_meta;
+bit read_ended;
 
-end:	do
-	:: split_queue?b;
-		last = 0;
-#ifdef HANDED_OVER
+/*
+ * A read whose tag does not match. That it is read, by a clone, and that it is converted, ends by
+ * itself and is left out; so is a read that no splitter has to do anything for.
+ */
+proctype map_read()
+{
+	atomic {
 		if
-		:: b >= BASES ->
-			atomic { f = b / BASES - 1; b = b % BASES };
-			goto has_object
+		:: metas > 0 -> metas--; read_has_meta = 1
 		:: else
-		fi;
+		fi
+	};
+	if
+	:: read_has_meta -> meta_queue!READ
+	:: else -> split_queue!READ
+	fi
+}
+
+inline recheck()
+{
+	if
+	:: read_has_meta ->
+		atomic { clones > 0 -> clones-- };
+		atomic { pages > 0 -> pages-- };
+		d_step {
+			pages++;
+			clones++;
+			metas++;
+			assert(metas <= META);
+			read_has_meta = 0;
+			read_ended = 1
+		}
+	:: else ->
+		atomic { metas > 0 -> metas--; read_has_meta = 1 };
+		meta_queue!READ
+	fi
+}
 #endif
-		do
-		:: last -> break
-		:: atomic { !last && (FIRST(b) || objects > 0) ->
-			if
-			:: FIRST(b) -> f = b
-			:: else -> take_object(f)
-			fi };
+
+#define SPLITTER_LOCALS		\
+	LOCALS;			\
+	byte b = 0;		\
+	byte f = 0;		\
+	byte got = 0;		\
+	bit last = 0;		\
+	bit helps = 0
+
+/* A splitter: may wait, with only earlier resources in hand. */
+inline split_base()
+{
+	last = 0;
+#if META
+	if
+	:: io[b].has_meta
+	:: else -> atomic { metas > 0 -> metas--; io[b].has_meta = 1 }
+	fi;
+#endif
+#ifdef HANDED_OVER
+	if
+	:: b >= BASES ->
+		atomic { f = b / BASES - 1; b = b % BASES };
+		goto has_object
+	:: else
+	fi;
+#endif
+	do
+	:: last -> break
+	:: atomic { !last && (FIRST(b) || objects > 0) ->
+		if
+		:: FIRST(b) -> f = b
+		:: else -> take_object(f)
+		fi };
 #ifdef HANDED_OVER
 has_object:
 #endif
-			atomic { clones > 0 -> clones-- };
+		atomic { clones > 0 -> clones-- };
 #ifdef HOLD_AND_WAIT
-			do
-			:: atomic { io[b].next + got < PAGES && pages > 0 ->
-				pages--;
-				got++ }
-			:: io[b].next + got == PAGES -> break
-			od;
-			start_fragment(b, f, got);
-#else
-			atomic { pages > 0 ->
-				more_pages(b, got);
-				start_fragment(b, f, got) };
-#endif
-			if
-#if QUEUE
-			:: queue_work(f)
-#endif
-			:: convert(f, 1)
-			fi;
-			f = 0
+		do
+		:: atomic { io[b].next + got < PAGES && pages > 0 ->
+			pages--;
+			got++ }
+		:: io[b].next + got == PAGES -> break
 		od;
-		b = 0
+		start_fragment(b, f, got);
+#else
+		atomic { pages > 0 ->
+			more_pages(b, got);
+			start_fragment(b, f, got) };
+#endif
+		if
+#if QUEUE
+		:: queue_work(f)
+#endif
+		:: convert(f, 1)
+		fi;
+		f = 0
+	od;
+}
+
+#if RECHECKS
+inline work_on_base()
+{
+	if
+	:: b == READ -> recheck()
+	:: else -> split_base()
+	fi;
+	b = 0
+}
+#else
+inline work_on_base()
+{
+	split_base();
+	b = 0
+}
+#endif
+
+active [SPLITTERS] proctype split_worker()
+{
+	SPLITTER_LOCALS;
+
+end:	do
+	:: split_queue?b;
+		work_on_base()
 	od
 }
+
+#if META && !defined(ONE_QUEUE)
+active proctype meta_worker()
+{
+	SPLITTER_LOCALS;
+
+end:	do
+	:: meta_queue?b;
+		work_on_base()
+	od
+}
+#endif
 
 /* A worker: never waits for a pool. */
 active [WORKERS] proctype fragment_worker()
@@ -1033,10 +1162,19 @@ init
 			b++
 		:: else -> break
 		od;
+#if RECHECKS
+		run map_read();
+#endif
 		b = 0
 	};
 all_ended:
 	atomic { IS_ENDED(0) && IS_ENDED(1) && IS_ENDED(2);
+#if RECHECKS
+		read_ended;
+#endif
+#if META
+		assert(metas == META && empty(meta_queue));
+#endif
 		assert(objects == POOL_OBJECTS && clones == POOL_CLONES && pages == POOL_PAGES);
 		assert(in_queue == 0 && empty(split_queue) && empty(work_queue)) }
 }
