@@ -7,11 +7,14 @@
  */
 #include "base.h"
 
+#include <linux/align.h>
+#include <linux/build_bug.h>
 #include <linux/highmem.h>
 #include <linux/minmax.h>
 #include <linux/sched.h>
 
 #include "../dm-crypt-async.h"
+#include "fragment.h"
 #include "inflight.h"
 #include "meta.h"
 #include "stats.h"
@@ -19,6 +22,15 @@
 #include "watchdog.h"
 
 #define DM_MSG_PREFIX	CA_NAME
+
+/*
+ * Iterators begin where a long may: the sector in one could be in two cache lines otherwise, and is
+ * read byte by byte on machines that read nothing across such a place.
+ */
+static_assert(IS_ALIGNED(offsetof(struct ca_base, all), sizeof(long)));
+static_assert(IS_ALIGNED(offsetof(struct ca_base, rest), sizeof(long)));
+static_assert(IS_ALIGNED(offsetof(struct dm_crypt_io, ctx.at.in), sizeof(long)));
+static_assert(IS_ALIGNED(offsetof(struct dm_crypt_io, ctx.at.out), sizeof(long)));
 
 /* The legal moves: from the row's state to any state in its mask. */
 const unsigned int ca_base_moves[CA_BASE_STATES] = {

@@ -25,10 +25,12 @@ enum ca_run {
  * @out: the destination; unused when converting in place
  * @sector: the unit's first sector plus iv_offset
  * @tag: the unit's metadata, NULL on a device without
+ *
+ * An iterator by itself may begin at any four bytes; see base.c for why these do not.
  */
 struct ca_position {
 	struct bvec_iter in;
-	struct bvec_iter out;
+	struct bvec_iter out __aligned(sizeof(long));
 	u64 sector;
 	u8 *tag;
 };

@@ -42,6 +42,7 @@ typedef u8 blk_status_t;
 #define ARRAY_SIZE(a)			(sizeof(a) / sizeof((a)[0]))
 #define BIT(n)				(1UL << (n))
 #define __force
+#define __aligned(bytes)		__attribute__((aligned(bytes)))
 #define READ_ONCE(x)			(x)
 #define WRITE_ONCE(x, value)		((x) = (value))
 #define smp_load_acquire(p)		(*(p))
