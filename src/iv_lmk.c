@@ -56,6 +56,8 @@ static const char *init_lmk(struct ca_device *ca, const char *opts, int *err)
 	struct ca_cipher *cipher = &ca->cipher;
 	struct lmk *lmk;
 
+	if (cipher->aead)
+		return "cipher: lmk is not for authenticated ciphers";
 	if (!is_cbc(cipher))
 		return "cipher: lmk needs the mode cbc, in others nothing could be read back";
 	if (ca->unit_size != SECTOR_SIZE)
