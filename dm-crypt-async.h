@@ -29,6 +29,7 @@
 #include "src/table.h"
 #include "src/watchdog.h"
 #include "src/workers.h"
+#include "src/writers.h"
 #include "src/zoned.h"
 
 #define CA_NAME			"crypt-async"
@@ -66,6 +67,7 @@ struct gendisk;
  * @split: splitters
  * @pages: bounce pages
  * @workers: threads
+ * @writers: those of them that submit writes
  * @zoned: the order of writes
  * @latency: histograms
  * @watchdog: the watchdog
@@ -90,6 +92,7 @@ struct ca_device {
 	struct ca_split split;
 	struct ca_pages pages;
 	struct ca_workers workers;
+	struct ca_writers writers;
 	struct ca_zoned zoned;
 	struct ca_latency latency;
 	struct ca_watchdog watchdog;

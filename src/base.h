@@ -7,6 +7,8 @@
 #include <linux/bio.h>
 #include <linux/bits.h>
 #include <linux/blk_types.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
 #include <linux/types.h>
 
 #include "fragment.h"
@@ -16,6 +18,7 @@
 
 struct ca_device;
 struct ca_inflight;
+struct cgroup_subsys_state;
 struct task_struct;
 
 /* A write of at most so many pages needs no clone. */
@@ -54,6 +57,8 @@ enum ca_base_state {
  * @inflight: the CPU that it came from
  * @is_depth_one: the submitter seems to wait for it: no other bio of that CPU was in flight when it
  *	came, see ca_inflight_start()
+ * @is_plugged: (write) the submitter has a plug, so that more may come at once
+ * @is_nowait: (read) the submitter asked not to wait for the lower device
  *
  * Set before the first fragment is split off, then constant:
  * @meta: the metadata of all units, NULL on a device without
@@ -67,6 +72,12 @@ enum ca_base_state {
  * @splitter_bytes: bytes that the splitter converted itself, if it is a task; the submitter reads
  *	them without a lock
  * @is_started: the first fragment is in use
+ *
+ * (write) Set by ca_charge_start(): by the splitter before the first of several fragments is
+ * dispatched, else by the writer that gets the only one:
+ * @is_accounted: that was called
+ * @css: the control group of the bio that the device mapper was given, NULL for none; it lives as
+ *	long as that bio
  *
  * Shared:
  * @refs: one for each fragment in flight, and one for the splitter. The splitter gives its own to
@@ -104,10 +115,14 @@ struct ca_base {
 	int status;
 	bool is_write;
 	bool is_depth_one;
+	bool is_nowait;
+	bool is_plugged;
+	bool is_accounted;
 	bool is_started;
 	bool is_mismatch;
 	bool is_meta_pooled;
 	unsigned int sharers;
+	struct cgroup_subsys_state *css;
 	struct ca_inflight *inflight;
 	bio_end_io_t *end_io;
 	void *private;
@@ -131,6 +146,24 @@ static inline bool ca_is_first(const struct dm_crypt_io *io)
 static inline sector_t ca_base_rest_sector(const struct ca_base *base)
 {
 	return base->sector + ((base->all.bi_size - base->rest.bi_size) >> SECTOR_SHIFT);
+}
+
+/* Whether the caller is the base's submitter, within submit_bio(). */
+static inline bool ca_base_is_in_submit(const struct ca_base *base)
+{
+	return in_task() && current == base->submitter && current->bio_list;
+}
+
+/*
+ * Prepares a bio that the lower device may have refused, to be submitted once more; the caller has
+ * set its sector and size. It stays one that was charged for.
+ */
+static inline void ca_base_renew_bio(struct bio *bio)
+{
+	bio->bi_status = BLK_STS_OK;
+	bio_clear_flag(bio, BIO_REMAPPED);
+	bio_clear_flag(bio, BIO_QOS_THROTTLED);
+	bio_clear_flag(bio, BIO_QOS_MERGED);
 }
 
 static inline blk_status_t ca_base_status(const struct ca_base *base)

@@ -50,7 +50,7 @@ static void restore_unit(struct dm_crypt_io *io)
 	struct bvec_iter from = base->all;
 	struct bvec_iter to = io->ctx.at.in;
 
-	if (!io->bounce.count || !io->ca->cipher.is_in_place || !to.bi_size)
+	if (!io->is_write || !io->ca->cipher.is_in_place || !to.bi_size)
 		return;
 	bio_advance_iter(base->bio, &from,
 			 ((io->sector - base->sector) << SECTOR_SHIFT) + io->bytes - to.bi_size);
@@ -126,7 +126,7 @@ static void queue(struct dm_crypt_io *io, void (*job_fn)(struct ca_job *, enum c
 	}
 	io->job.run = job_fn;
 	io->job.base = io->base;
-	io->job.bytes = io->bytes;
+	io->job.bytes = io->ctx.at.in.bi_size;
 	ca_workers_add(&ca->workers, &io->job, ca_dispatch_is_sync_submitter(io->base));
 }
 
@@ -328,7 +328,7 @@ bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller)
 		before = ctx->at.in.bi_size;
 		err = ca_request_submit(io, r, flags, ca_completion(request_done), quota);
 		no_memory = err == -ENOMEM && !may_sleep;
-		if (no_memory && io->bounce.count) {
+		if (no_memory && io->is_write) {
 			put_request(io, r);
 			go_on_in_sleeper(io);
 			return false;

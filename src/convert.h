@@ -75,7 +75,8 @@ struct convert_context {
  * @ctx: the conversion
  * @from: lists the source
  * @in: position there; @bytes of it are converted
- * @to: lists the destination, from its beginning; @from to convert in place
+ * @to: lists the destination; @from to convert in place
+ * @out: position there; unused when converting in place
  * @bytes: a multiple of the unit
  * @units: the same in units
  *
@@ -83,14 +84,17 @@ struct convert_context {
  */
 static inline void ca_convert_init(struct convert_context *ctx, const struct bio_vec *from,
 				   const struct bvec_iter *in, const struct bio_vec *to,
-				   unsigned int bytes, unsigned int units)
+				   const struct bvec_iter *out, unsigned int bytes,
+				   unsigned int units)
 {
 	ctx->from = from;
 	ctx->to = to;
 	ctx->at.in = *in;
 	ctx->at.in.bi_size = bytes;
-	if (to != from)
-		ctx->at.out = (struct bvec_iter) { .bi_size = bytes };
+	if (to != from) {
+		ctx->at.out = *out;
+		ctx->at.out.bi_size = bytes;
+	}
 	ctx->settled = 0;
 	atomic_set(&ctx->pending, units + 1);
 	ctx->is_request_busy = 0;

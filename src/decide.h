@@ -182,6 +182,25 @@ static inline bool ca_is_overdue(long age, unsigned int hz, unsigned int timeout
 }
 
 /**
+ * ca_write_size() - the size of the next bio that a write makes for the lower device
+ * @rest: what the write has left, in bytes
+ * @max: the largest bio, in bytes
+ * @block: of the lower device, and at least the largest unit, in bytes; a power of two
+ *
+ * Each but the last is a multiple of @block; the last one is if the write is.
+ *
+ * Return: bytes, no more than @rest.
+ */
+static inline unsigned int ca_write_size(unsigned int rest, unsigned int max, unsigned int block)
+{
+	unsigned int size = max & ~(block - 1);
+
+	if (size < block)
+		size = block;
+	return size < rest ? size : rest;
+}
+
+/**
  * ca_split_size() - the size of the next fragment of a bio
  * @rest: what the bio has left, in bytes
  * @max_split: the largest fragment, in bytes; a power of two

@@ -21,9 +21,11 @@
 #include "pages.h"
 #include "softirq.h"
 #include "stats.h"
+#include "submit.h"
 #include "table.h"
 #include "watchdog.h"
 #include "workers.h"
+#include "writers.h"
 #include "zoned.h"
 #include "zoned_redirect.h"
 
@@ -123,6 +125,7 @@ static int init_io(struct ca_device *ca)
 	err = ca_workers_init(ca);
 	if (err)
 		goto exit_pages;
+	ca_writers_init(&ca->writers, &ca->workers, ca_submit_write);
 	err = ca_zoned_redirect_init(ca);
 	if (err)
 		goto exit_workers;
@@ -143,6 +146,7 @@ static void exit_io(struct ca_device *ca)
 {
 	ca_zoned_redirect_exit(ca);
 	ca_watchdog_exit(&ca->watchdog);
+	ca_writers_exit(&ca->writers);
 	ca_workers_exit(&ca->workers);
 	ca_pages_exit(&ca->pages);
 	ca_fragments_exit(&ca->fragments);

@@ -37,6 +37,12 @@
 #define READ_MIN	(16U * 1024)
 #define WRITE_MIN	(32U * 1024)
 
+/* The largest bio for a lower device that makes no requests of bios, in bytes. */
+#define BIO_BYTES	(128 * 1024U)
+
+/* The largest bio for one that does: it can have so much in single pages. In bytes. */
+#define REQUEST_BYTES	(min(BIO_MAX_VECS * PAGE_SIZE, 1024 * 1024UL))
+
 /* What one call of a completion converts itself, in bytes: it cannot let other tasks run. */
 #define SUBMITTER_BYTES	(1024 * 1024)
 
@@ -122,7 +128,7 @@ static __always_inline struct ca_choice describe(const struct ca_base *base, uns
 enum ca_where ca_dispatch_decide(struct dm_crypt_io *io, enum ca_caller caller, bool more)
 {
 	const struct ca_base *base = io->base;
-	struct ca_choice choice = describe(base, io->bytes, caller, more, true);
+	struct ca_choice choice = describe(base, io->ctx.at.in.bi_size, caller, more, true);
 
 	choice.is_spent = caller == CA_FROM_SUBMITTER && has_done_enough(base);
 	return ca_decide(&choice);
@@ -201,10 +207,32 @@ void ca_dispatch_plan_split(struct ca_base *base)
 }
 
 /**
- * ca_dispatch_split_size() - decides how large the next fragment of a base bio is
+ * ca_dispatch_write_size() - decides how large the next fragment of a write is
  * @base: the base
  *
- * Context: The splitter. A setting may change at any time, so once for each fragment.
+ * It is one bio for the lower device. One that merges bios to requests gets bios as large as they
+ * came and as its requests can be. Others may copy what they get, or pass it on, and do so while
+ * the next fragment is converted.
+ *
+ * Context: The splitter.
+ * Return: bytes, no more than the bio has left.
+ */
+unsigned int ca_dispatch_write_size(const struct ca_base *base)
+{
+	struct request_queue *queue = bdev_get_queue(base->ca->dev->bdev);
+	const struct ca_dispatch *dispatch = &base->ca->dispatch;
+	unsigned int max = max(READ_ONCE(dispatch->fragment_bytes), BIO_BYTES);
+
+	if (queue_is_mq(queue))
+		max = min_t(u64, (u64)queue_max_sectors(queue) << SECTOR_SHIFT, REQUEST_BYTES);
+	return ca_write_size(base->rest.bi_size, max, dispatch->block);
+}
+
+/**
+ * ca_dispatch_split_size() - decides how much of a base bio is converted as one
+ * @base: the base
+ *
+ * Context: The splitter. A setting may change at any time, so once for each fragment or share.
  * Return: bytes, no more than the bio has left.
  */
 unsigned int ca_dispatch_split_size(const struct ca_base *base)

@@ -44,6 +44,8 @@ struct ca_dispatch {
 void ca_dispatch_init(struct ca_device *ca);
 void ca_dispatch_reset(struct ca_dispatch *dispatch);
 void ca_dispatch_plan_split(struct ca_base *base);
+/* The next fragment of a write; the next part that is converted as one, of a read or a write. */
+unsigned int ca_dispatch_write_size(const struct ca_base *base);
 unsigned int ca_dispatch_split_size(const struct ca_base *base);
 /* Where a fragment is converted; asked once for each. */
 enum ca_where ca_dispatch_decide(struct dm_crypt_io *io, enum ca_caller caller, bool more);

@@ -3,6 +3,7 @@
 #ifndef CA_FRAGMENT_H
 #define CA_FRAGMENT_H
 
+#include <linux/atomic.h>
 #include <linux/bio.h>
 #include <linux/bits.h>
 #include <linux/blk_types.h>
@@ -32,9 +33,10 @@ struct ca_device;
  * CA_FRAGMENT_PARKING:	no thread is in ca_convert(), or it is about to leave: the fragment waits
  *	for the crypto driver (convert_context.run decides whether it really does), or for a worker
  *	that may sleep for the driver's memory
- * CA_FRAGMENT_CONVERTED: no request is with the driver. The pages of a write hold the ciphertext; a
- *	read gets here only in a recheck
- * CA_FRAGMENT_WRITING:	(write only) the lower device has its bounce pages
+ * CA_FRAGMENT_CONVERTED: no request is with the driver. The pages of a write hold the ciphertext,
+ *	also those of its shares; a read gets here only in a recheck
+ * CA_FRAGMENT_WRITING:	(write only) the lower device has its bounce pages. If that refuses to wait
+ *	for room, the fragment is CONVERTED again
  * CA_FRAGMENT_ENDED:	it owns nothing but its reference on the base, which goes next
  */
 enum ca_fragment_state {
@@ -53,12 +55,17 @@ enum ca_fragment_state {
  *	from ca_fragments. The structure and its context have the names that they had in the kernel
  *	fix of 2009 with which this project began
  *
+ * A write's fragment goes to the lower device as one bio. Other threads can convert shares of it:
+ * these are fragments as well, from SPLIT to CONVERTING and ENDED, which own no pages and belong to
+ * a whole, the one that is written. The whole converts the last share itself.
+ *
  * Set when it is made or split off, then constant until it ends, when @clone and @bounce are given
  * back. (A recheck uses a first fragment anew for each unit.)
  * @ca: the device
  * @base: the base that it is a part of; the fragment holds a reference
  * @sector: where this part begins, relative to the target, in sectors
- * @bytes: its size
+ * @bytes: its size; of a whole, with its shares
+ * @whole: of a share: the fragment that it is a share of; else NULL
  * @is_write: the direction
  * @clone: the clone that writes it, until that has ended; NULL for a read, and for a write that the
  *	base bio itself does
@@ -73,6 +80,11 @@ enum ca_fragment_state {
  * @job: hands it to another thread
  * @ctx: the conversion; see there for the parts that the driver's callbacks share
  *
+ * Shared by a whole and its shares:
+ * @unconverted: its shares that are not converted, its own last one included. Who takes it to zero,
+ *	or finds itself the last one, owns the whole
+ * @share_error: the first error of a share, as a negative errno
+ *
  * In ca_zoned.order, protected by its lock:
  * @order_entry: the entry
  * @is_order_ready: converted, it can be submitted once it is the oldest
@@ -82,6 +94,8 @@ enum ca_fragment_state {
  * @is_watched: it is there; touched by the owner only
  * @is_reported: the user has been told; protected by ca_watchdog.lock
  * @asked: when the converter handed the driver its last request, in jiffies
+ *
+ * @submitted: when the lower device got a write, in jiffies; touched by the owner only
  *
  * For the histograms, touched by the owner only; 0 while they are off:
  * @queued_at: when it was left to a worker, in ns. In a first fragment also when a whole read was
@@ -95,6 +109,7 @@ struct dm_crypt_io {
 	struct ca_device *ca;
 	struct ca_base *base;
 	sector_t sector;
+	struct dm_crypt_io *whole;
 	struct bio *clone;
 	struct ca_bounce bounce;
 	void (*converted)(struct dm_crypt_io *io, bool in_task);
@@ -109,11 +124,14 @@ struct dm_crypt_io {
 	u64 queued_at;
 	u64 since;
 	struct convert_context ctx;
+	atomic_t unconverted;
+	int share_error;
 
 	struct ca_job job;
 	struct list_head order_entry;
 	struct list_head watch_entry;
 	unsigned long asked;
+	unsigned long submitted;
 
 	struct ca_request request;
 };
@@ -163,12 +181,15 @@ static inline void ca_fragment_init(struct dm_crypt_io *io, struct ca_device *ca
 {
 	io->ca = ca;
 	io->base = base;
+	io->whole = NULL;
 	io->clone = NULL;
 	io->bounce.count = 0;
 	io->bounce.bytes = 0;
 	io->state = CA_FRAGMENT_NEW;
 	io->is_write = is_write;
 	io->is_watched = false;
+	atomic_set(&io->unconverted, 1);
+	io->share_error = 0;
 	io->queued_at = 0;
 	io->since = 0;
 	io->request.io = io;

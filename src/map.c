@@ -37,6 +37,8 @@ static struct ca_base *start_base(struct ca_device *ca, struct bio *bio)
 	base->state = CA_BASE_NEW;
 	base->status = 0;
 	base->is_write = is_write;
+	base->is_nowait = bio->bi_opf & REQ_NOWAIT;
+	base->is_accounted = false;
 	base->is_started = false;
 	base->is_mismatch = false;
 	base->min_split = 0;
@@ -48,6 +50,7 @@ static struct ca_base *start_base(struct ca_device *ca, struct bio *bio)
 	atomic_set(&base->refs, 1);
 	base->inflight = raw_cpu_ptr(ca->inflight);
 	base->is_depth_one = ca_inflight_start(base->inflight);
+	base->is_plugged = current->plug && !base->is_depth_one;
 	ca_fragment_init(&base->first, ca, base, is_write);
 	trace_ca_bio(base);
 

@@ -121,6 +121,8 @@ static void defer_read(struct ca_base *base)
 
 /* ------------------------------------------------------------------------ completion */
 
+static void read_again(struct ca_base *base);
+
 /* Splits a read in a soft interrupt, within bounds of size and time, or leaves it to a worker. */
 static void split_in_softirq(struct ca_base *base)
 {
@@ -168,11 +170,24 @@ static void leave_hardirq(struct ca_base *base)
 	ca_softirq_add(ca->softirqs, &base->job);
 }
 
+/*
+ * Whether a program that asked not to wait can still be told to try again. Behind a thread of the
+ * kernel it has been told already that its read is under way.
+ */
+static bool can_tell(const struct ca_base *base)
+{
+	return ca_base_is_in_submit(base) && !(current->flags & PF_KTHREAD);
+}
+
 /* The lower device has answered. */
 static void complete_read(struct ca_base *base, blk_status_t status)
 {
 	ca_latency_end(&base->ca->latency, false, CA_PHASE_DEVICE, &base->first.since);
 	if (unlikely(status)) {
+		if (status == BLK_STS_AGAIN && base->is_nowait && !can_tell(base)) {
+			read_again(base);
+			return;
+		}
 		ca_base_report_error(base, base->sector, base->all.bi_size, status);
 		ca_base_fail(base, status);
 		ca_base_end(base);
@@ -235,7 +250,8 @@ static bool submit_read_clone(struct ca_base *base, gfp_t gfp)
 	clone = make_read_clone(base, gfp);
 	if (!clone)
 		return false;
-	ca_base_move(base, CA_BASE_READING);
+	if (base->state == CA_BASE_NEW)
+		ca_base_move(base, CA_BASE_READING);
 	if (ca_meta_attach(ca, clone, base->meta)) {
 		bio_put(clone);
 		ca_base_fail(base, BLK_STS_IOERR);
@@ -259,6 +275,45 @@ static void submit_read_work(struct work_struct *work)
 	ca_worker_end(scope);
 }
 
+static void submit_read_base(struct ca_base *base)
+{
+	struct ca_device *ca = base->ca;
+
+	base->first.since = ca_latency_begin(&ca->latency);
+	dm_submit_bio_remap(base->bio, NULL);
+}
+
+/* Submits a read that the lower device refused to wait for. All of it: it may have begun. */
+static void read_again_work(struct work_struct *work)
+{
+	struct ca_base *base = container_of(work, struct ca_base, job.work);
+	struct ca_worker_scope scope = ca_worker_begin(&base->ca->workers, base);
+	struct bio *bio = base->bio;
+
+	bio->bi_iter = base->all;
+	bio->bi_iter.bi_sector = base->ca->start + base->sector;
+	ca_base_renew_bio(bio);
+	bio->bi_opf &= ~REQ_NOWAIT;
+	submit_read_base(base);
+	ca_worker_end(scope);
+}
+
+/*
+ * The lower device would have had to wait for room, and it is too late to tell the program, which
+ * asked not to wait.
+ */
+static void read_again(struct ca_base *base)
+{
+	struct ca_device *ca = base->ca;
+
+	if (ca->meta.size) {
+		ca_split_defer(base, submit_read_work);
+		return;
+	}
+	INIT_WORK(&base->job.work, read_again_work);
+	ca_workers_queue_submission(&ca->workers, &base->job.work);
+}
+
 /**
  * ca_read_start() - reads a base bio, splits and converts it
  * @base: the base, new
@@ -274,9 +329,8 @@ void ca_read_start(struct ca_base *base)
 			ca_split_defer(base, submit_read_work);
 		return;
 	}
-	base->first.since = ca_latency_begin(&ca->latency);
 	bio_set_dev(base->bio, ca->dev->bdev);
 	ca_base_redirect_bio(base, ca->start + base->sector, complete_read_base);
 	ca_base_move(base, CA_BASE_READING);
-	dm_submit_bio_remap(base->bio, NULL);
+	submit_read_base(base);
 }

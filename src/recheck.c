@@ -82,7 +82,7 @@ static int convert_unit(struct ca_base *base, const struct bio_vec *vecs,
 	io->bytes = ca->unit_size;
 	io->converted = recheck_converted;
 	io->sleeps = ca->cipher.iv_ops->looks_at_data;
-	ca_convert_init(&io->ctx, vecs, at, vecs, ca->unit_size, 1);
+	ca_convert_init(&io->ctx, vecs, at, vecs, NULL, ca->unit_size, 1);
 	io->ctx.at.sector = sector + ca->iv_offset;
 	io->ctx.at.tag = ca_meta_of(base, sector);
 	ca_fragment_move(io, CA_FRAGMENT_SPLIT);

@@ -23,12 +23,27 @@
 #include "stats.h"
 #include "workers.h"
 
+/* Where a part of a whole has its place among the whole's bounce pages. */
+static const struct bio_vec *find_bounce(const struct dm_crypt_io *whole, sector_t sector,
+					 struct bvec_iter *at)
+{
+	const unsigned int bytes = (sector - whole->sector) << SECTOR_SHIFT;
+
+	if (bytes) {
+		at->bi_size = whole->bounce.bytes;
+		bvec_iter_advance(whole->bounce.vecs, at, bytes);
+	}
+	return whole->bounce.vecs;
+}
+
 /**
  * ca_split_take() - splits a part off the rest of the base bio
- * @io: the fragment that it is for, new; it takes over a reference on the base
+ * @io: the fragment that it is for, new; it takes over a reference on the base. Of a write's
+ *	fragment that is no share, sector, bytes and bounce pages are set
  * @bytes: the size of the part, a multiple of the unit
  *
- * The part is converted into the fragment's bounce pages if it has any, else in place.
+ * A write is converted into the bounce pages of the fragment, or of the whole that it is a share of;
+ * a read in place.
  *
  * Context: Any; the splitter.
  */
@@ -37,21 +52,27 @@ void ca_split_take(struct dm_crypt_io *io, unsigned int bytes)
 	struct ca_base *base = io->base;
 	const struct ca_cipher *cipher = &base->ca->cipher;
 	const struct bio_vec *from = base->bio->bi_io_vec;
-	const struct bio_vec *to = io->bounce.count ? io->bounce.vecs : from;
-	const struct bvec_iter start = { .bi_size = bytes };
+	const struct bio_vec *to = from;
+	const sector_t sector = ca_base_rest_sector(base);
 	unsigned int units = bytes >> (base->ca->unit_shift + SECTOR_SHIFT);
+	struct bvec_iter out = { };
 
-	io->sector = ca_base_rest_sector(base);
-	io->bytes = bytes;
+	if (io->is_write)
+		to = find_bounce(io->whole ?: io, sector, &out);
+	if (!io->bounce.count) {
+		io->sector = sector;
+		io->bytes = bytes;
+	}
+	out.bi_size = bytes;
 	io->sleeps = cipher->iv_ops->looks_at_data;
 	if (to != from && cipher->is_in_place) {
-		ca_base_copy(to, start, from, base->rest);
-		ca_convert_init(&io->ctx, to, &start, to, bytes, units);
+		ca_base_copy(to, out, from, base->rest);
+		ca_convert_init(&io->ctx, to, &out, to, NULL, bytes, units);
 	} else {
-		ca_convert_init(&io->ctx, from, &base->rest, to, bytes, units);
+		ca_convert_init(&io->ctx, from, &base->rest, to, &out, bytes, units);
 	}
-	io->ctx.at.sector = io->sector + base->ca->iv_offset;
-	io->ctx.at.tag = base->meta ? ca_meta_of(base, io->sector) : NULL;
+	io->ctx.at.sector = sector + base->ca->iv_offset;
+	io->ctx.at.tag = base->meta ? ca_meta_of(base, sector) : NULL;
 	if (bytes == base->rest.bi_size)
 		base->rest.bi_size = 0;
 	else
@@ -93,7 +114,7 @@ static __always_inline void convert_here(struct dm_crypt_io *io, enum ca_caller 
 		return;
 	}
 	ca_count(io->ca, caller == CA_FROM_WORKER ? CA_STAT_QUEUED : CA_STAT_INLINE);
-	add_own(io->base, io->bytes);
+	add_own(io->base, io->ctx.at.in.bi_size);
 	ca_convert_start(io, caller);
 }
 

@@ -2,11 +2,16 @@
 /*
  * Submits converted write fragments. A fragment goes to the lower device as a clone or as the base
  * bio itself, and ends when that has answered.
+ *
+ * A submitter below map does not wait for room in a lower device that can tell that it has none.
+ * Then the fragment goes to a writer, which waits. So a program that asked not to wait is never told
+ * that its write would have had to: parts of it may be written already.
  */
 #include "submit.h"
 
 #include <linux/bio.h>
-#include <linux/sched.h>
+#include <linux/blkdev.h>
+#include <linux/jiffies.h>
 
 #include "../dm-crypt-async.h"
 #include "base.h"
@@ -15,7 +20,13 @@
 #include "meta.h"
 #include "pages.h"
 #include "watchdog.h"
-#include "workers.h"
+#include "writers.h"
+
+/* The bio that writes a fragment. */
+static struct bio *bio_of(const struct dm_crypt_io *io)
+{
+	return io->clone ?: io->base->bio;
+}
 
 /* Gives back everything that a fragment goes to the lower device with, and ends it. */
 static void end_write(struct dm_crypt_io *io, blk_status_t status, bool clear)
@@ -31,12 +42,29 @@ static void end_write(struct dm_crypt_io *io, blk_status_t status, bool clear)
 		ca_base_end(base);
 }
 
+/*
+ * Whether the lower device would have had to wait for room, or was changed meanwhile for one that
+ * cannot tell.
+ */
+static bool is_refused(const struct dm_crypt_io *io, blk_status_t status)
+{
+	return bio_of(io)->bi_opf & REQ_NOWAIT &&
+	       (status == BLK_STS_AGAIN || status == BLK_STS_NOTSUPP);
+}
+
 /* The lower device has answered. */
 static void complete_write(struct dm_crypt_io *io, blk_status_t status)
 {
 	ca_latency_end(&io->ca->latency, true, CA_PHASE_DEVICE, &io->since);
-	if (unlikely(status))
+	ca_writers_note_age(&io->ca->writers, jiffies - io->submitted);
+	if (unlikely(status)) {
+		if (is_refused(io, status)) {
+			ca_fragment_move(io, CA_FRAGMENT_CONVERTED);
+			ca_writers_add(&io->ca->writers, io);
+			return;
+		}
 		ca_base_report_error(io->base, io->sector, io->bytes, status);
+	}
 	end_write(io, status, false);
 }
 
@@ -53,58 +81,63 @@ static void complete_write_base(struct bio *bio)
 }
 
 /* The base bio goes to the lower device, with the ciphertext in place of the writer's memory. */
-static void submit_base(struct ca_base *base)
+static void redirect_base(struct ca_base *base)
 {
-	const struct ca_bounce *bounce = &base->first.bounce;
-	struct bio *bio = base->bio;
-
-	ca_base_redirect_bio(base, base->ca->start + base->sector, complete_write_base);
-	bio->bi_io_vec = bounce->vecs;
-	bio->bi_iter = (struct bvec_iter) {
-		.bi_sector = bio->bi_iter.bi_sector, .bi_size = bounce->bytes };
-	dm_submit_bio_remap(bio, NULL);
+	/* Not if the lower device refused it before. */
+	if (!base->end_io)
+		ca_base_redirect_bio(base, 0, complete_write_base);
+	base->bio->bi_io_vec = base->first.bounce.vecs;
 }
 
-static void submit_clone(struct dm_crypt_io *io)
+static void prepare_clone(struct dm_crypt_io *io)
 {
 	io->clone->bi_end_io = complete_write_clone;
 	io->clone->bi_private = io;
-	/* Not submit_bio_noacct(): only the device mapper knows which cgroup to charge. */
-	dm_submit_bio_remap(io->base->bio, io->clone);
 }
 
-static void note_end(struct bio *bio)
+/* Hands a fragment to the lower device; @nowait: REQ_NOWAIT, or 0 if the caller may wait. */
+static void submit(struct dm_crypt_io *io, blk_opf_t nowait)
 {
-	*(bool *)bio->bi_private = true;
-}
+	struct ca_base *base = io->base;
+	struct ca_device *ca = io->ca;
+	struct bio *bio = bio_of(io);
 
-/**
- * ca_submit_account() - starts the base bio's accounting, before its fragments are submitted
- * @base: of a write of several fragments, none of which has been dispatched
- *
- * dm_submit_bio_remap() starts the accounting with the first bio that it gets, without a lock, and
- * fragments are submitted at the same time. So it first gets a bio that goes nowhere: the block
- * layer refuses an append at sector 1, at once and on any device, since no zone begins there and
- * others than zoned devices take no appends. The bio may lie on the stack for that reason. Zoned
- * devices need none of that, as their fragments are submitted one by one.
- *
- * Context: Task; does not sleep.
- */
-void ca_submit_account(struct ca_base *base)
-{
-	const struct ca_device *ca = base->ca;
-	bool has_ended = false;
-	struct bio bio;
-
-	if (ca->zoned.is_ordered)
+	io->since = ca_latency_begin(&ca->latency);
+	/* A device that found a state of its own wrong does not trust what it has converted. */
+	if (ca_watchdog_is_broken(&ca->watchdog) ||
+	    (base->meta && ca_meta_attach(ca, bio, ca_meta_of(base, io->sector)))) {
+		ca_submit_drop(io, false);
 		return;
-	bio_init(&bio, ca->dev->bdev, NULL, 0, REQ_OP_ZONE_APPEND);
-	bio.bi_iter.bi_sector = 1;
-	bio.bi_private = &has_ended;
-	bio.bi_end_io = note_end;
-	dm_submit_bio_remap(base->bio, &bio);
-	WARN_ON_ONCE(!has_ended);
-	bio_uninit(&bio);
+	}
+	ca_fragment_move(io, CA_FRAGMENT_WRITING);
+	io->submitted = jiffies;
+	if (io->clone)
+		prepare_clone(io);
+	else
+		redirect_base(base);
+	/* As if for the first time: the lower device may have refused it. */
+	bio->bi_iter = (struct bvec_iter) {
+		.bi_sector = ca->start + io->sector, .bi_size = io->bytes };
+	ca_base_renew_bio(bio);
+	bio->bi_opf = (bio->bi_opf & ~REQ_NOWAIT) | nowait;
+	/* Not submit_bio_noacct(): only the device mapper knows which cgroup to charge. */
+	dm_submit_bio_remap(base->bio, io->clone);
+}
+
+/*
+ * Whether the lower device can tell that it has no room for the bio, instead of waiting. A queue of
+ * requests can: it has begun nothing then. A stack of devices may have written a part, and raid1
+ * and raid10 of some kernels lose a write of one of their disks. Bios that have to be split are
+ * refused always. Metadata is attached to a bio only once.
+ */
+static bool can_refuse(const struct dm_crypt_io *io)
+{
+	struct block_device *bdev = io->ca->dev->bdev;
+	struct request_queue *queue = bdev_get_queue(bdev);
+
+	return queue_is_mq(queue) && bdev_nowait(bdev) && !io->base->meta &&
+	       io->bytes >> SECTOR_SHIFT <= queue_max_sectors(queue) &&
+	       io->bounce.count <= queue_max_segments(queue);
 }
 
 /**
@@ -120,6 +153,17 @@ void ca_submit_drop(struct dm_crypt_io *io, bool clear)
 }
 
 /**
+ * ca_submit_own() - hands a fragment of the caller's own bio to the lower device
+ * @io: the fragment, converted, owned by the caller, which must not touch it afterwards
+ *
+ * Context: The submitter's task, below submit_bio().
+ */
+void ca_submit_own(struct dm_crypt_io *io)
+{
+	submit(io, can_refuse(io) ? REQ_NOWAIT : 0);
+}
+
+/**
  * ca_submit_write() - hands a fragment to the lower device
  * @io: the fragment, converted, owned by the caller, which must not touch it afterwards
  *
@@ -127,49 +171,5 @@ void ca_submit_drop(struct dm_crypt_io *io, bool clear)
  */
 void ca_submit_write(struct dm_crypt_io *io)
 {
-	struct ca_base *base = io->base;
-	struct ca_device *ca = io->ca;
-
-	io->since = ca_latency_begin(&ca->latency);
-	/* The submitter may not be made to wait; a worker may. */
-	if (current != base->submitter)
-		(io->clone ?: base->bio)->bi_opf &= ~REQ_NOWAIT;
-	/* A device that found a state of its own wrong does not trust what it has converted. */
-	if (ca_watchdog_is_broken(&ca->watchdog) ||
-	    (base->meta && ca_meta_attach(ca, io->clone, ca_meta_of(base, io->sector)))) {
-		ca_submit_drop(io, false);
-		return;
-	}
-	ca_fragment_move(io, CA_FRAGMENT_WRITING);
-	if (io->clone)
-		submit_clone(io);
-	else
-		submit_base(base);
-}
-
-static void submit_write_work(struct work_struct *work)
-{
-	struct dm_crypt_io *io = container_of(work, struct dm_crypt_io, job.work);
-	struct ca_worker_scope scope = ca_worker_begin(&io->ca->workers, io->base);
-
-	ca_latency_end(&io->ca->latency, true, CA_PHASE_QUEUE, &io->queued_at);
-	ca_submit_write(io);
-	ca_worker_end(scope);
-}
-
-/**
- * ca_submit_queue() - has a worker of this CPU submit a fragment
- * @io: the fragment, converted, owned by the caller, which must not touch it afterwards
- *
- * The ciphertext is in this CPU's cache.
- *
- * Context: Any.
- */
-void ca_submit_queue(struct dm_crypt_io *io)
-{
-	struct ca_device *ca = io->ca;
-
-	io->queued_at = ca_latency_begin(&ca->latency);
-	INIT_WORK(&io->job.work, submit_write_work);
-	ca_workers_queue_here(&ca->workers, &io->job.work);
+	submit(io, 0);
 }

@@ -5,14 +5,11 @@
 
 #include <linux/types.h>
 
-struct ca_base;
 struct dm_crypt_io;
 
-/* Submits in this task; has a worker of this CPU submit; or ends the fragment with an error. */
+/* Submits the caller's own write; submits anybody's, and may wait; ends one with an error. */
+void ca_submit_own(struct dm_crypt_io *io);
 void ca_submit_write(struct dm_crypt_io *io);
-void ca_submit_queue(struct dm_crypt_io *io);
 void ca_submit_drop(struct dm_crypt_io *io, bool clear);
-/* Once for each base of several fragments, before these. */
-void ca_submit_account(struct ca_base *base);
 
 #endif /* CA_SUBMIT_H */

@@ -5,8 +5,9 @@
  * There are several workqueues, so that work that waits for memory cannot keep the work from
  * running that would free this memory: split_wq runs splitters, which may wait for memory that
  * fragments hold, or for a page of metadata, which its base holds until it ends; meta_wq runs those
- * of bases that have their metadata; io_wq and bound_wq run work that waits for no other. A
- * fragment that may have to sleep for the crypto driver's memory has a worker of its own.
+ * of bases that have their metadata; io_wq and bound_wq run work that waits for no other; submit_wq
+ * runs work that waits for the lower device to take bios. A fragment that may have to sleep for the
+ * crypto driver's memory has a worker of its own.
  *
  * The other workers of a device share one list of jobs. One of them is woken when the list grows
  * beyond what the running ones can do soon; it then takes one job after the other, until there is
@@ -375,11 +376,13 @@ static int make_queues(struct ca_device *ca)
 		workers->split_wq = make_queue(ca, "ca_split", WQ_UNBOUND);
 	if (ca->meta.size)
 		workers->meta_wq = make_queue(ca, "ca_meta", WQ_UNBOUND);
+	workers->submit_wq = make_queue(ca, "ca_submit", WQ_UNBOUND);
 	workers->io_wq = make_queue(ca, "ca_io", WQ_UNBOUND);
 	workers->bound_wq = make_queue(ca, "ca_cpu", CA_WQ_PERCPU | WQ_CPU_INTENSIVE);
 	if (ca->meta.size && !workers->meta_wq)
 		return -ENOMEM;
-	return workers->split_wq && workers->io_wq && workers->bound_wq ? 0 : -ENOMEM;
+	return workers->split_wq && workers->submit_wq && workers->io_wq && workers->bound_wq ?
+	       0 : -ENOMEM;
 }
 
 /**
@@ -417,6 +420,8 @@ void ca_workers_exit(struct ca_workers *workers)
 		destroy_workqueue(workers->bound_wq);
 	if (workers->io_wq)
 		destroy_workqueue(workers->io_wq);
+	if (workers->submit_wq)
+		destroy_workqueue(workers->submit_wq);
 	if (workers->meta_wq)
 		destroy_workqueue(workers->meta_wq);
 	if (workers->split_wq)

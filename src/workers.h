@@ -59,6 +59,7 @@ struct ca_job {
  * @split_wq: splitters and rechecks of bases without metadata; these may wait for the pools
  * @meta_wq: those of bases that have their metadata, and so wait for other pools only; NULL on a
  *	device without
+ * @submit_wq: writers; these may wait for the lower device, and for nothing else
  * @io_wq: everything that a fragment needs to come to its end; never waits for a pool
  * @bound_wq: likewise, for work that is bound to a CPU
  * @list: one worker for each possible CPU
@@ -82,6 +83,7 @@ struct ca_job {
 struct ca_workers {
 	struct workqueue_struct *split_wq;
 	struct workqueue_struct *meta_wq;
+	struct workqueue_struct *submit_wq;
 	struct workqueue_struct *io_wq;
 	struct workqueue_struct *bound_wq;
 	struct ca_worker *list;
@@ -138,16 +140,29 @@ static inline bool ca_workers_can_help(const struct ca_workers *workers, bool ca
 		jiffies - READ_ONCE(workers->busy_since) >= CA_BUSY_JIFFIES);
 }
 
+static inline bool ca_workers_are_running(const struct ca_workers *workers)
+{
+	return READ_ONCE(workers->running);
+}
+
 /* Runs work that may sleep, so that no other job waits behind it. Context: Any. */
 static inline void ca_workers_queue_alone(struct ca_workers *workers, struct work_struct *work)
 {
 	queue_work(workers->io_wq, work);
 }
 
-/* Runs work on this CPU, whose cache has its memory. Context: Any. */
-static inline void ca_workers_queue_here(struct ca_workers *workers, struct work_struct *work)
+/* Runs work that submits bios, at the queue's nice value, in @delay jiffies. Context: Any. */
+static inline void ca_workers_queue_writer(struct ca_workers *workers, struct delayed_work *work,
+					   unsigned long delay)
 {
-	queue_work_on(raw_smp_processor_id(), workers->bound_wq, work);
+	mod_delayed_work(workers->submit_wq, work, delay);
+}
+
+/* Runs work that submits bios of one base, or in order. Context: Any. */
+static inline void ca_workers_queue_submission(struct ca_workers *workers,
+					       struct work_struct *work)
+{
+	queue_work(workers->submit_wq, work);
 }
 
 /*

@@ -2,6 +2,12 @@
 /*
  * Writes: split -> converted into bounce pages -> submitted -> ended.
  *
+ * Each fragment goes to the lower device as one bio, so it is as large as that takes: a disk may be
+ * limited by requests rather than by bytes. Its conversion is shared with other threads.
+ *
+ * A fragment that the submitter itself has converted, below map, it also submits. All others go to a
+ * writer (writers.c). So do these while a writer is busy: what it submits is sorted and merged.
+ *
  * If the IV generator or an authenticated cipher asks for it, a write is copied into its bounce
  * pages and converted there. A write that is small enough to be one fragment needs no clone: the
  * base bio itself goes to the lower device, with bounce pages in place of the writer's memory. With
@@ -29,9 +35,11 @@
  */
 #include "write.h"
 
+#include <linux/atomic.h>
 #include <linux/bio.h>
 
 #include "../dm-crypt-async.h"
+#include "charge.h"
 #include "base.h"
 #include "convert.h"
 #include "decide.h"
@@ -43,14 +51,30 @@
 #include "stats.h"
 #include "submit.h"
 #include "workers.h"
+#include "writers.h"
 #include "zoned.h"
 
-/* Goes on when a fragment's conversion is over. */
+/*
+ * Whether a fragment is better off with others: neighbours that come under the same plug, and that
+ * workers convert, meet it there.
+ */
+static bool wants_writer(const struct ca_base *base)
+{
+	const struct ca_device *ca = base->ca;
+
+	return ca_writers_are_wanted(&ca->writers, !base->is_depth_one) ||
+	       (base->is_plugged && ca_workers_are_running(&ca->workers));
+}
+
+/* Goes on when a share of a fragment is converted. */
 static void write_converted(struct dm_crypt_io *io, bool in_task)
 {
 	const bool is_ordered = io->ca->zoned.is_ordered;
 
-	if (unlikely(io->ctx.error)) {
+	/* Who is not the last must not touch it any more. Acquire orders the others' shares. */
+	if (atomic_read_acquire(&io->unconverted) != 1 && !atomic_dec_and_test(&io->unconverted))
+		return;
+	if (unlikely(io->ctx.error || io->share_error)) {
 		if (is_ordered)
 			ca_zoned_leave(io);
 		ca_submit_drop(io, true);
@@ -58,11 +82,22 @@ static void write_converted(struct dm_crypt_io *io, bool in_task)
 	}
 	ca_fragment_move(io, CA_FRAGMENT_CONVERTED);
 	if (is_ordered)
-		ca_zoned_submit(io, in_task);
-	else if (in_task)
-		ca_submit_write(io);
+		ca_zoned_submit(io);
+	else if (in_task && ca_base_is_in_submit(io->base) && !wants_writer(io->base))
+		ca_submit_own(io);
 	else
-		ca_submit_queue(io);
+		ca_writers_add(&io->ca->writers, io);
+}
+
+/* The same for a share that is a fragment of its own. The whole has a reference on the base, too. */
+static void share_converted(struct dm_crypt_io *io, bool in_task)
+{
+	struct dm_crypt_io *whole = io->whole;
+
+	if (unlikely(io->ctx.error))
+		cmpxchg(&whole->share_error, 0, io->ctx.error);
+	ca_fragment_end(io, BLK_STS_OK);
+	write_converted(whole, in_task);
 }
 
 /* Whether the rest is all of the base bio, and can be one fragment without a clone. */
@@ -76,6 +111,13 @@ static bool is_one_fragment(const struct ca_base *base)
 		base->bio->bi_opf & REQ_ATOMIC);
 }
 
+/* The fragment writes what its bounce pages have room for, from the beginning of the rest on. */
+static void place(struct dm_crypt_io *io)
+{
+	io->sector = ca_base_rest_sector(io->base);
+	io->bytes = io->bounce.bytes;
+}
+
 /* Return: whether the first fragment now has all of the base bio, and pages for it. */
 static bool take_all(struct ca_base *base)
 {
@@ -87,6 +129,7 @@ static bool take_all(struct ca_base *base)
 		return false;
 	bio_set_dev(base->bio, ca->dev->bdev);
 	base->is_started = true;
+	place(io);
 	ca_split_take(io, base->rest.bi_size);
 	return true;
 }
@@ -119,12 +162,11 @@ static struct bio *make_write_clone(struct dm_crypt_io *io, unsigned int wanted,
 
 /*
  * Return: the next fragment of a write, with all it needs to come to its end; NULL if something is
- * missing and the caller may not wait. The last one takes over the splitter's reference on the
- * base, unless there are several and the splitter will help out.
+ * missing and the caller may not wait. The last one takes over a reference of the splitter on the
+ * base.
  */
-static struct dm_crypt_io *split_off(struct ca_base *base, enum ca_caller caller)
+static struct dm_crypt_io *split_off(struct ca_base *base, bool may_wait)
 {
-	bool may_wait = caller == CA_FROM_SLEEPER;
 	gfp_t gfp = may_wait ? GFP_NOIO : GFP_NOWAIT | __GFP_NOWARN;
 	const bool is_whole = base->bio->bi_opf & REQ_ATOMIC;
 	unsigned int rest = base->rest.bi_size;
@@ -137,7 +179,7 @@ static struct dm_crypt_io *split_off(struct ca_base *base, enum ca_caller caller
 		io = ca_fragment_alloc(base, gfp);
 	if (!io)
 		return NULL;
-	wanted = is_whole ? rest : ca_dispatch_split_size(base);
+	wanted = is_whole ? rest : ca_dispatch_write_size(base);
 	io->converted = write_converted;
 	io->clone = make_write_clone(io, wanted, is_whole, may_wait);
 	if (!io->clone) {
@@ -146,13 +188,43 @@ static struct dm_crypt_io *split_off(struct ca_base *base, enum ca_caller caller
 	}
 	if (io->bounce.bytes < wanted)
 		ca_count(base->ca, CA_STAT_TRIMMED);
-	if (!base->is_started && io->bounce.bytes < rest)
-		ca_submit_account(base);
+	if (!base->is_started && io->bounce.bytes < rest && !base->ca->zoned.is_ordered)
+		ca_charge_start(base);
 	base->is_started = true;
-	if (io->bounce.bytes < rest || (!ca_is_first(io) && ca_split_helps_out(caller)))
+	if (io->bounce.bytes < rest)
 		atomic_inc(&base->refs);
-	ca_split_take(io, io->bounce.bytes);
+	place(io);
+	if (base->ca->zoned.is_ordered)
+		ca_zoned_enter(io);
 	return io;
+}
+
+/*
+ * Hands out a fragment's conversion in shares, except for what the caller converts itself. Without
+ * memory for a share, the rest is converted as one.
+ */
+static void share_out(struct dm_crypt_io *io, enum ca_caller caller)
+{
+	struct ca_base *base = io->base;
+	unsigned int left = io->bytes;
+	const bool more = left < base->rest.bi_size;
+	unsigned int bytes;
+
+	while ((bytes = ca_dispatch_split_size(base)) < left) {
+		struct dm_crypt_io *share = ca_fragment_alloc(base, GFP_NOWAIT | __GFP_NOWARN);
+
+		if (!share)
+			break;
+		share->whole = io;
+		share->converted = share_converted;
+		atomic_inc(&base->refs);
+		atomic_inc(&io->unconverted);
+		ca_split_take(share, bytes);
+		ca_split_dispatch(share, caller, true);
+		left -= bytes;
+	}
+	ca_split_take(io, left);
+	ca_split_dispatch(io, caller, more);
 }
 
 /*
@@ -161,21 +233,24 @@ static struct dm_crypt_io *split_off(struct ca_base *base, enum ca_caller caller
  */
 static bool split_write(struct ca_base *base, enum ca_caller caller)
 {
-	bool is_several;
+	const bool helps = ca_split_helps_out(caller) &&
+			   ca_dispatch_split_size(base) < base->rest.bi_size;
 	bool more;
 
+	if (helps)
+		atomic_inc(&base->refs);
 	do {
-		struct dm_crypt_io *io = split_off(base, caller);
+		struct dm_crypt_io *io = split_off(base, caller == CA_FROM_SLEEPER);
 
-		if (!io)
+		if (!io) {
+			if (helps)
+				atomic_dec(&base->refs);
 			return false;
-		more = base->rest.bi_size;
-		is_several = !ca_is_first(io);
-		if (base->ca->zoned.is_ordered)
-			ca_zoned_enter(io);
-		ca_split_dispatch(io, caller, more);
+		}
+		more = io->bytes < base->rest.bi_size;
+		share_out(io, caller);
 	} while (more);
-	if (is_several && ca_split_helps_out(caller) && ca_split_help_out(base, caller))
+	if (helps && ca_split_help_out(base, caller))
 		ca_base_end(base);
 	return true;
 }
@@ -207,7 +282,6 @@ static void split_work(struct work_struct *work)
 	struct ca_device *ca = base->ca;
 	struct ca_worker_scope scope = ca_worker_begin(&ca->workers, base);
 
-	base->bio->bi_opf &= ~REQ_NOWAIT;
 	convert_write(base, CA_FROM_SLEEPER);
 	atomic_dec(&ca->split.waiting);
 	ca_worker_end(scope);
@@ -221,6 +295,8 @@ static void split_work(struct work_struct *work)
  */
 void ca_write_start(struct ca_base *base)
 {
+	if (base->is_plugged)
+		ca_writers_expect(&base->ca->writers);
 	/* Writes that came earlier and wait for memory are not overtaken. */
 	if (atomic_read(&base->ca->split.waiting) || !convert_write(base, CA_FROM_MAP))
 		ca_split_defer(base, split_work);

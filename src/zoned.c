@@ -2,9 +2,8 @@
 /*
  * Keeps writes to zoned devices in order. A sequential zone takes writes in order only, and
  * fragments are converted side by side. So a write fragment takes its place in a list when it has
- * been split off, with all it needs to come to its end; a thread that has converted one submits
- * from the head of the list as far as it is ready, one thread at a time, and never below map, where
- * bios wait.
+ * been split off, with all it needs to come to its end; when one has been converted, a work item
+ * submits from the head of the list as far as it is ready.
  */
 #include "zoned.h"
 
@@ -48,17 +47,12 @@ static struct dm_crypt_io *take_next(struct ca_zoned *zoned)
 	return io;
 }
 
-/* Submits from the head of the list; one thread at a time, a worker, whose bios wait for no map. */
+/* Submits from the head of the list; one thread at a time, a work item's. */
 static void submit_ready(struct ca_zoned *zoned)
 {
 	struct dm_crypt_io *io;
 
 	spin_lock_irq(&zoned->lock);
-	if (zoned->is_submitting) {
-		spin_unlock_irq(&zoned->lock);
-		return;
-	}
-	zoned->is_submitting = true;
 	while ((io = take_next(zoned))) {
 		spin_unlock_irq(&zoned->lock);
 		ca_latency_end(&io->ca->latency, true, CA_PHASE_QUEUE, &io->queued_at);
@@ -72,7 +66,6 @@ static void submit_ready(struct ca_zoned *zoned)
 			ca_submit_write(io);
 		spin_lock_irq(&zoned->lock);
 	}
-	zoned->is_submitting = false;
 	spin_unlock_irq(&zoned->lock);
 }
 
@@ -89,8 +82,8 @@ static void zoned_submit_work(struct work_struct *work)
  * ca_zoned_leave() - takes a fragment that failed out of the order
  * @io: the fragment, owned by the caller
  *
- * A worker looks whether others waited for it. Those of the same base must see the error, so that
- * it is noted first.
+ * The work item looks whether others waited for it. Those of the same base must see the error, so
+ * that it is noted first.
  *
  * Context: Any.
  */
@@ -103,32 +96,27 @@ void ca_zoned_leave(struct dm_crypt_io *io)
 	spin_lock_irqsave(&ca->zoned.lock, flags);
 	list_del(&io->order_entry);
 	spin_unlock_irqrestore(&ca->zoned.lock, flags);
-	ca_workers_queue_alone(&ca->workers, &ca->zoned.work);
+	ca_workers_queue_submission(&ca->workers, &ca->zoned.work);
 }
 
 /**
- * ca_zoned_submit() - hands a converted fragment to the lower device when it is its turn
+ * ca_zoned_submit() - has a converted fragment submitted when it is its turn
  * @io: the fragment, owned by the caller, which must not touch it afterwards
- * @in_task: bios may be submitted here; else a worker does
  *
  * Context: Any.
  */
-void ca_zoned_submit(struct dm_crypt_io *io, bool in_task)
+void ca_zoned_submit(struct dm_crypt_io *io)
 {
 	struct ca_device *ca = io->ca;
 	unsigned long flags;
 
+	io->queued_at = ca_latency_begin(&ca->latency);
+	/* Under the lock: after it another thread may submit the fragment, and all may be gone. */
 	spin_lock_irqsave(&ca->zoned.lock, flags);
 	io->is_order_ready = true;
-	/* Under the lock: after it another thread may submit the fragment, and all may be gone. */
-	if (!in_task) {
-		io->queued_at = ca_latency_begin(&ca->latency);
-		ca_workers_queue_alone(&ca->workers, &ca->zoned.work);
-	}
+	if (list_is_first(&io->order_entry, &ca->zoned.order))
+		ca_workers_queue_submission(&ca->workers, &ca->zoned.work);
 	spin_unlock_irqrestore(&ca->zoned.lock, flags);
-	/* A task here is a worker of the device, which is not freed before its workers end. */
-	if (in_task)
-		submit_ready(&ca->zoned);
 }
 
 /**

@@ -13,14 +13,12 @@ struct dm_crypt_io;
 /**
  * struct ca_zoned - the order of writes of a device
  * @is_ordered: the device is zoned, so that the rest is used; immutable after ctr
- * @lock: protects @order, membership in it, and @is_submitting; taken in any context
+ * @lock: protects @order and membership in it; taken in any context
  * @order: write fragments that have been split off and not yet submitted, the oldest first
- * @is_submitting: a thread submits from the head of it
- * @work: does that
+ * @work: submits from the head of it
  */
 struct ca_zoned {
 	bool is_ordered;
-	bool is_submitting;
 	spinlock_t lock;	/* see above */
 	struct list_head order;
 	struct work_struct work;
@@ -29,6 +27,6 @@ struct ca_zoned {
 void ca_zoned_init(struct ca_zoned *zoned);
 void ca_zoned_enter(struct dm_crypt_io *io);
 void ca_zoned_leave(struct dm_crypt_io *io);
-void ca_zoned_submit(struct dm_crypt_io *io, bool in_task);
+void ca_zoned_submit(struct dm_crypt_io *io);
 
 #endif /* CA_ZONED_H */
