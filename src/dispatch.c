@@ -50,6 +50,20 @@ static unsigned int fragment_kib = 128;
 module_param(fragment_kib, uint, 0644);
 MODULE_PARM_DESC(fragment_kib, "Most that a fragment of a new device converts, in KiB, 4 to 1024");
 
+/* dm-crypt's, so that its options are good for this module in its place. */
+static unsigned int max_read_size;
+module_param(max_read_size, uint, 0644);
+MODULE_PARM_DESC(max_read_size,
+		 "As dm_crypt's: bytes that a fragment of a read has at most; 0: fragment_kib");
+
+static unsigned int max_write_size;
+module_param(max_write_size, uint, 0644);
+MODULE_PARM_DESC(max_write_size,
+		 "As dm_crypt's: bytes that a fragment of a write has at most; 0: fragment_kib");
+
+#define MIN_FRAGMENT	(4U * 1024)
+#define MAX_FRAGMENT	(1024U * 1024)
+
 static bool has_no_offload(const struct ca_base *base)
 {
 	return base->ca->dispatch.no_offload[base->is_write];
@@ -221,7 +235,7 @@ unsigned int ca_dispatch_write_size(const struct ca_base *base)
 {
 	struct request_queue *queue = bdev_get_queue(base->ca->dev->bdev);
 	const struct ca_dispatch *dispatch = &base->ca->dispatch;
-	unsigned int max = max(READ_ONCE(dispatch->fragment_bytes), BIO_BYTES);
+	unsigned int max = max(READ_ONCE(dispatch->fragment_bytes[WRITE]), BIO_BYTES);
 
 	if (queue_is_mq(queue))
 		max = min_t(u64, (u64)queue_max_sectors(queue) << SECTOR_SHIFT, REQUEST_BYTES);
@@ -239,7 +253,8 @@ unsigned int ca_dispatch_split_size(const struct ca_base *base)
 {
 	const struct ca_dispatch *dispatch = &base->ca->dispatch;
 
-	return ca_split_size(base->rest.bi_size, READ_ONCE(dispatch->fragment_bytes),
+	return ca_split_size(base->rest.bi_size,
+			     READ_ONCE(dispatch->fragment_bytes[base->is_write]),
 			     base->min_split, base->sharers, dispatch->block);
 }
 
@@ -276,12 +291,26 @@ void ca_dispatch_init(struct ca_device *ca)
 }
 
 /**
+ * ca_dispatch_set_fragment() - sets the size limit of fragments
+ * @dispatch: the device's
+ * @direction: READ or WRITE
+ * @bytes: the limit, brought into range and down to a power of two
+ */
+void ca_dispatch_set_fragment(struct ca_dispatch *dispatch, int direction, unsigned int bytes)
+{
+	WRITE_ONCE(dispatch->fragment_bytes[direction],
+		   rounddown_pow_of_two(clamp(bytes, MIN_FRAGMENT, MAX_FRAGMENT)));
+}
+
+/**
  * ca_dispatch_reset() - brings the settings that can be changed to their defaults
  * @dispatch: the device's
  */
 void ca_dispatch_reset(struct ca_dispatch *dispatch)
 {
-	WRITE_ONCE(dispatch->fragment_bytes,
-		   rounddown_pow_of_two(clamp(fragment_kib, 4U, 1024U)) * 1024);
+	const unsigned int bytes = min(fragment_kib, MAX_FRAGMENT / 1024) * 1024;
+
+	ca_dispatch_set_fragment(dispatch, READ, READ_ONCE(max_read_size) ?: bytes);
+	ca_dispatch_set_fragment(dispatch, WRITE, READ_ONCE(max_write_size) ?: bytes);
 	WRITE_ONCE(dispatch->inline_bytes, INLINE_BYTES);
 }

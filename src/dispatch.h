@@ -24,7 +24,8 @@ struct dm_crypt_io;
  *	largest unit
  *
  * Settings that messages change at any time, each read once where it matters:
- * @fragment_bytes: the largest fragment, a multiple of the unit size; @block if that is larger
+ * @fragment_bytes: READ, WRITE: the largest fragment, a multiple of the unit size; @block if that
+ *	is larger
  * @inline_bytes: the largest read that is converted in an interrupt, if that takes no longer than
  *	CA_INLINE_NS or the fragment is no larger than CA_INLINE_MIN
  *
@@ -36,13 +37,14 @@ struct ca_dispatch {
 	bool no_offload[2];
 	bool needs_worker[2];
 	unsigned int block;
-	unsigned int fragment_bytes;
+	unsigned int fragment_bytes[2];
 	unsigned int inline_bytes;
 	unsigned int kib_ns;
 };
 
 void ca_dispatch_init(struct ca_device *ca);
 void ca_dispatch_reset(struct ca_dispatch *dispatch);
+void ca_dispatch_set_fragment(struct ca_dispatch *dispatch, int direction, unsigned int bytes);
 void ca_dispatch_plan_split(struct ca_base *base);
 /* The next fragment of a write; the next part that is converted as one, of a read or a write. */
 unsigned int ca_dispatch_write_size(const struct ca_base *base);

@@ -127,7 +127,7 @@ static void read_again(struct ca_base *base);
 static void split_in_softirq(struct ca_base *base)
 {
 	const unsigned int bytes = base->rest.bi_size;
-	const bool is_whole = bytes <= READ_ONCE(base->ca->dispatch.fragment_bytes);
+	const bool is_whole = bytes <= READ_ONCE(base->ca->dispatch.fragment_bytes[READ]);
 	u64 now = local_clock();
 
 	if (ca_dispatch_decide_read(base, CA_FROM_SOFTIRQ, is_whole, now) == CA_QUEUE) {

@@ -89,8 +89,12 @@ static void apply(struct ca_device *ca, const struct wanted *wanted)
 {
 	if (wanted->has_cpus)
 		ca_workers_set_cpus(&ca->workers, wanted->any_cpu ? NULL : wanted->cpus);
-	if (wanted->has[FRAGMENT_KIB])
-		WRITE_ONCE(ca->dispatch.fragment_bytes, wanted->number[FRAGMENT_KIB] * 1024);
+	if (wanted->has[FRAGMENT_KIB]) {
+		const unsigned int bytes = wanted->number[FRAGMENT_KIB] * 1024;
+
+		ca_dispatch_set_fragment(&ca->dispatch, READ, bytes);
+		ca_dispatch_set_fragment(&ca->dispatch, WRITE, bytes);
+	}
 	if (wanted->has[INLINE_KIB])
 		WRITE_ONCE(ca->dispatch.inline_bytes, wanted->number[INLINE_KIB] * 1024);
 	if (wanted->has[PAGE_LIMIT])
@@ -154,10 +158,13 @@ out:
  */
 unsigned int ca_tune_emit(const struct ca_device *ca, char *result, unsigned int maxlen)
 {
+	const unsigned int read_bytes = READ_ONCE(ca->dispatch.fragment_bytes[READ]);
+	const unsigned int write_bytes = READ_ONCE(ca->dispatch.fragment_bytes[WRITE]);
 	unsigned int sz = 0;
 
-	DMEMIT(" %s=%u", settings[FRAGMENT_KIB].name,
-	       READ_ONCE(ca->dispatch.fragment_bytes) / 1024);
+	DMEMIT(" %s=%u", settings[FRAGMENT_KIB].name, read_bytes / 1024);
+	if (write_bytes != read_bytes)
+		DMEMIT("/%u", write_bytes / 1024);
 	DMEMIT(" %s=%u", settings[INLINE_KIB].name, READ_ONCE(ca->dispatch.inline_bytes) / 1024);
 	DMEMIT(" %s=%u", settings[PAGE_LIMIT].name, READ_ONCE(ca->pages.limit));
 	DMEMIT(" cpus=");

@@ -107,7 +107,7 @@ static bool is_one_fragment(const struct ca_base *base)
 	unsigned int bytes = base->rest.bi_size;
 
 	return !base->is_started && bytes <= CA_BASE_PAGES * PAGE_SIZE && !ca->meta.size &&
-	       ((bytes <= READ_ONCE(ca->dispatch.fragment_bytes) && !base->min_split) ||
+	       ((bytes <= READ_ONCE(ca->dispatch.fragment_bytes[WRITE]) && !base->min_split) ||
 		base->bio->bi_opf & REQ_ATOMIC);
 }
 

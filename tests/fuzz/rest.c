@@ -75,9 +75,15 @@ void ca_dispatch_init(struct ca_device *ca)
 	ca_dispatch_reset(&ca->dispatch);
 }
 
+void ca_dispatch_set_fragment(struct ca_dispatch *dispatch, int direction, unsigned int bytes)
+{
+	dispatch->fragment_bytes[direction] = bytes;
+}
+
 void ca_dispatch_reset(struct ca_dispatch *dispatch)
 {
-	dispatch->fragment_bytes = 131072;
+	ca_dispatch_set_fragment(dispatch, READ, 131072);
+	ca_dispatch_set_fragment(dispatch, WRITE, 131072);
 	dispatch->inline_bytes = 16384;
 }
 

@@ -18,8 +18,9 @@ MARK = "# Written by crypt-async enable-takeover"
 TEXT = MARK + f""", removed by disable-takeover.
 # Whoever asks for dm_crypt gets {MODULE}, as the target crypt. Where that
 # is missing, is blacklisted, does not load or is loaded beside dm_crypt:
-# dm_crypt.
-install dm_crypt /sbin/modprobe -bq {MODULE} replace_dm_crypt=1 2>/dev/null; \\
+# dm_crypt. Either gets the options for dm_crypt.
+install dm_crypt /sbin/modprobe -bq {MODULE} replace_dm_crypt=1 \\
+	$CMDLINE_OPTS 2>/dev/null; \\
 	{{ read -r has </sys/module/{MODULE}/parameters/replace_dm_crypt && \\
 	[ "$has" = Y ]; }} 2>/dev/null || \\
 	exec /sbin/modprobe --ignore-install dm_crypt $CMDLINE_OPTS
