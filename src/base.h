@@ -31,7 +31,8 @@ struct task_struct;
  * CA_BASE_NEW:		map has it; a write stays in this state until it ends
  * CA_BASE_READING:	(read only) the lower device has it, or its clone
  * CA_BASE_READ:	(read only) the ciphertext is in its memory, and is split and converted
- * CA_BASE_RECHECKING:	(read only) a worker reads it once more, one unit after the other
+ * CA_BASE_RECHECKING:	(read only) a worker reads it, perhaps once more, into bounce pages, one
+ *	part after the other
  * CA_BASE_ENDED:	its bio has ended; the memory is not ours any more
  */
 enum ca_base_state {

@@ -9,6 +9,7 @@
 #include "read.h"
 
 #include <linux/bio.h>
+#include <linux/blkdev.h>
 #include <linux/irqflags.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
@@ -314,6 +315,25 @@ static void read_again(struct ca_base *base)
 	ca_workers_queue_submission(&ca->workers, &base->job.work);
 }
 
+/*
+ * Whether the lower device can use all of a bio's memory. Modules may hand in pieces that begin and
+ * end anywhere, and some drivers do not check what they ask for, but return wrong data.
+ */
+static bool is_aligned(const struct bio *bio, unsigned int mask)
+{
+	struct bvec_iter at = bio->bi_iter;
+	struct bio_vec bv;
+
+	for (;;) {
+		bv = mp_bvec_iter_bvec(bio->bi_io_vec, at);
+		if ((bv.bv_offset | bv.bv_len) & mask)
+			return false;
+		if (bv.bv_len == at.bi_size)
+			return true;
+		bvec_iter_advance_single(bio->bi_io_vec, &at, bv.bv_len);
+	}
+}
+
 /**
  * ca_read_start() - reads a base bio, splits and converts it
  * @base: the base, new
@@ -324,6 +344,10 @@ void ca_read_start(struct ca_base *base)
 {
 	struct ca_device *ca = base->ca;
 
+	if (unlikely(!is_aligned(base->bio, bdev_dma_alignment(ca->dev->bdev)))) {
+		ca_recheck_bounce(base);
+		return;
+	}
 	if (ca->meta.size) {
 		if (!submit_read_clone(base, GFP_NOWAIT | __GFP_NOWARN))
 			ca_split_defer(base, submit_read_work);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reads a bio once more. A read of which a tag did not match, or for which the crypto driver had no
- * memory, is read again by a worker, a unit or a logical block of the lower device at a time, into
- * a page to which nobody else writes, and converted there unit by unit.
+ * Reads into bounce pages. A read of which a tag did not match, or for which there was no memory,
+ * is read again by a worker, a unit or a logical block of the lower device at a time, into a page
+ * to which nobody else writes, and converted there unit by unit. A read with memory that the lower
+ * device cannot use is read in this way only, in larger parts.
  *
  * A program may write to its buffer while it is read, so that correct data does not match its tag.
  * Only a unit that fails here is reported.
@@ -23,6 +24,9 @@
 #include "meta.h"
 #include "pages.h"
 #include "workers.h"
+
+/* The largest part of a read that has not been read before; memory may be short. In bytes. */
+#define PART_BYTES	(64U * 1024)
 
 /* Shorter than the time after which a waiting task counts as hung, in jiffies. */
 #define RECHECK_WAIT	(60 * HZ)
@@ -141,11 +145,9 @@ static int read_part(struct ca_base *base, struct bvec_iter *rest, unsigned int 
 	return err;
 }
 
-/* A unit may be smaller than what the lower device reads. */
-static void read_parts(struct ca_base *base)
+/* Reads the base bio, @bytes at a time, and ends it. */
+static void read_parts(struct ca_base *base, unsigned int bytes)
 {
-	const unsigned int bytes = max(base->ca->unit_size,
-				       bdev_logical_block_size(base->ca->dev->bdev));
 	struct bvec_iter rest = base->all;
 	int err = 0;
 
@@ -154,18 +156,38 @@ static void read_parts(struct ca_base *base)
 	if (err)
 		ca_base_fail(base, err == -EBADMSG ? BLK_STS_PROTECTION :
 						     errno_to_blk_status(err));
+	ca_base_end(base);
 }
 
-/* Ends the base with the outcome of the second reading. */
+/* The second reading. A unit may be smaller than what the lower device reads. */
 static void recheck_work(struct work_struct *work)
 {
 	struct ca_base *base = container_of(work, struct ca_base, job.work);
 	struct ca_worker_scope scope = ca_worker_begin(&base->ca->workers, base);
 
 	base->bio->bi_opf &= ~REQ_NOWAIT;
-	read_parts(base);
-	ca_base_end(base);
+	read_parts(base, max(base->ca->unit_size,
+			     bdev_logical_block_size(base->ca->dev->bdev)));
 	ca_worker_end(scope);
+}
+
+/* The only reading. */
+static void bounce_work(struct work_struct *work)
+{
+	struct ca_base *base = container_of(work, struct ca_base, job.work);
+	struct ca_worker_scope scope = ca_worker_begin(&base->ca->workers, base);
+
+	base->bio->bi_opf &= ~REQ_NOWAIT;
+	ca_meta_get(base, GFP_NOIO);
+	read_parts(base, PART_BYTES);
+	ca_worker_end(scope);
+}
+
+static void queue(struct ca_base *base, work_func_t work)
+{
+	ca_base_move(base, CA_BASE_RECHECKING);
+	INIT_WORK(&base->job.work, work);
+	ca_workers_queue_splitter(&base->ca->workers, &base->job.work, base->meta);
 }
 
 /**
@@ -177,7 +199,18 @@ static void recheck_work(struct work_struct *work)
 void ca_recheck_start(struct ca_base *base)
 {
 	base->status = 0;
-	ca_base_move(base, CA_BASE_RECHECKING);
-	INIT_WORK(&base->job.work, recheck_work);
-	ca_workers_queue_splitter(&base->ca->workers, &base->job.work, base->meta);
+	queue(base, recheck_work);
+}
+
+/**
+ * ca_recheck_bounce() - reads a base bio into bounce pages, converts it there, and ends it
+ * @base: the base, new
+ *
+ * For memory that the lower device cannot use.
+ *
+ * Context: Task, the submitter below submit_bio().
+ */
+void ca_recheck_bounce(struct ca_base *base)
+{
+	queue(base, bounce_work);
 }

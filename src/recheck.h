@@ -6,5 +6,6 @@
 struct ca_base;
 
 void ca_recheck_start(struct ca_base *base);
+void ca_recheck_bounce(struct ca_base *base);
 
 #endif /* CA_RECHECK_H */
