@@ -227,7 +227,7 @@ static int report_lower_zones(struct dm_target *ti, struct dm_report_zones_args 
 #define report_lower_zones NULL
 #endif
 
-/* A unit is the smallest thing that can be written, and its memory should come in one piece. */
+/* A unit is the smallest thing that can be written. */
 static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 {
 	const struct ca_device *ca = ti->private;
@@ -235,6 +235,10 @@ static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 	limits->logical_block_size = max(limits->logical_block_size, ca->unit_size);
 	limits->physical_block_size = max(limits->physical_block_size, ca->unit_size);
 	limits->io_min = max(limits->io_min, ca->unit_size);
+	/*
+	 * Programs' memory comes in whole units, as with dm-crypt. Units in any pieces would do,
+	 * but the device mapper's own limits begin at 511: once they begin at 0, this line can go.
+	 */
 	limits->dma_alignment = limits->logical_block_size - 1;
 	/* The page for metadata, or the limit of bounce pages, may not do for more. */
 	ca_limit_atomic_writes(limits, ca->meta.size ? 0 : ca_pages_max_atomic_bytes(&ca->pages));

@@ -237,9 +237,15 @@ static void put_request(struct dm_crypt_io *io, struct ca_request *r)
 
 /* ------------------------------------------------------------------------------ the units */
 
+/* Whether a fragment for which there was no memory is read and converted once more. */
+static bool is_read_again(const struct dm_crypt_io *io)
+{
+	return io->base->state == CA_BASE_READ;
+}
+
 /*
- * The crypto driver failed a unit, and with it the fragment. @is_expected: it was asked not to
- * sleep for memory, so that this is no error of the driver.
+ * The crypto driver failed a unit, and with it the fragment. @is_expected: there was no memory, and
+ * there will be some for a second attempt, so that this is no error.
  */
 static void fail_unit(struct dm_crypt_io *io, int err, bool is_expected)
 {
@@ -311,7 +317,6 @@ bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller)
 	struct ca_request *r = NULL;
 	unsigned int quota = RESCHED_BYTES;
 	unsigned int before;
-	bool no_memory;
 	int err;
 
 	ca_fragment_move(io, CA_FRAGMENT_CONVERTING);
@@ -327,8 +332,7 @@ bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller)
 
 		before = ctx->at.in.bi_size;
 		err = ca_request_submit(io, r, flags, ca_completion(request_done), quota);
-		no_memory = err == -ENOMEM && !may_sleep;
-		if (no_memory && io->is_write) {
+		if (err == -ENOMEM && !may_sleep && io->is_write) {
 			put_request(io, r);
 			go_on_in_sleeper(io);
 			return false;
@@ -342,7 +346,7 @@ bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller)
 				return false;
 		} else if (err) {
 			ctx->settled++;
-			fail_unit(io, err, no_memory);
+			fail_unit(io, err, err == -ENOMEM && is_read_again(io));
 		}
 
 		before -= ctx->at.in.bi_size;

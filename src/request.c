@@ -9,8 +9,10 @@
 #include <linux/highmem.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/slab.h>
 
 #include "../dm-crypt-async.h"
+#include "base.h"
 #include "cipher.h"
 #include "convert.h"
 #include "fragment.h"
@@ -41,27 +43,7 @@ static void unmap_unit(struct ca_unit *unit)
 		kunmap_local(unit->data);
 }
 
-/**
- * ca_request_finish() - lets the IV generator finish a unit
- * @io: the fragment
- * @r: the unit's request
- * @err: the outcome of its conversion, 0 or a negative errno
- *
- * Context: Any.
- * Return: the outcome of both.
- */
-int ca_request_finish(struct dm_crypt_io *io, struct ca_request *r, int err)
-{
-	const struct ca_iv_ops *ops = io->ca->cipher.iv_ops;
-	struct ca_unit unit;
-
-	if (!ops->looks_at_data)
-		return err;
-	map_unit(io, r, &unit);
-	err = ops->finish(io->ca, &unit, err);
-	unmap_unit(&unit);
-	return err;
-}
+/* ------------------------------------------------------------------------- the lists of memory */
 
 /* Adds a piece of memory to the @count pieces of a list. */
 static void add_piece(struct scatterlist *list, unsigned int *count, struct page *page,
@@ -84,10 +66,10 @@ static void add_buffer(struct scatterlist *list, unsigned int *count, void *buff
 
 /*
  * Adds a unit's memory. Usually that is one piece; a caller of the block layer may hand in memory
- * of which one piece ends in the middle of a unit.
+ * of which one piece ends in the middle of a unit. Return: false if it is more than CA_UNIT_PIECES.
  */
-static int add_unit(struct scatterlist *list, unsigned int *count, const struct bio_vec *vecs,
-		    struct bvec_iter iter, unsigned int bytes)
+static bool add_unit(struct scatterlist *list, unsigned int *count, const struct bio_vec *vecs,
+		     struct bvec_iter iter, unsigned int bytes)
 {
 	const unsigned int max = *count + CA_UNIT_PIECES;
 
@@ -96,19 +78,79 @@ static int add_unit(struct scatterlist *list, unsigned int *count, const struct 
 		unsigned int length = min(bv.bv_len, bytes);
 
 		if (*count == max)
-			return -EIO;
+			return false;
 		add_piece(list, count, bv.bv_page + bv.bv_offset / PAGE_SIZE, length,
 			  offset_in_page(bv.bv_offset));
 		bvec_iter_advance_single(vecs, &iter, length);
 		bytes -= length;
 	}
-	return 0;
+	return true;
 }
 
 /* Whether a piece is all of a unit and can be mapped as one page. */
 static bool is_one_page(const struct scatterlist *sg, unsigned int bytes)
 {
 	return sg->length == bytes && sg->offset + bytes <= PAGE_SIZE;
+}
+
+/* Tells the cipher where the unit is; a write that was copied is in its bounce page already. */
+static __always_inline void set_lists(struct dm_crypt_io *io, struct ca_request *r, bool is_copied)
+{
+	const struct ca_cipher *cipher = &io->ca->cipher;
+
+	skcipher_request_set_crypt(ca_request_crypto(cipher, r), r->in,
+				   io->ctx.to == io->ctx.from || is_copied ? r->in : r->out,
+				   io->ca->unit_size, ca_request_iv(cipher, r));
+}
+
+/*
+ * Lists a copy of a unit whose own memory is in too many pieces. A write is copied to its bounce
+ * page and converted there. A read is converted in a buffer and copied back by finish_copy(); if
+ * there is no memory for one, it is read once more, into a bounce page, for which a worker waits.
+ */
+static int add_copy(struct dm_crypt_io *io, struct ca_request *r, unsigned int *count)
+{
+	const unsigned int unit = io->ca->unit_size;
+	struct convert_context *ctx = &io->ctx;
+	const struct bio_vec *to = &r->copy.buffer;
+	struct bvec_iter at = { };
+
+	if (ctx->to != ctx->from) {
+		to = ctx->to;
+		at = ctx->at.out;
+		set_lists(io, r, true);
+	} else {
+		void *buffer = kmalloc(unit, GFP_NOWAIT | __GFP_NOWARN);
+
+		if (!buffer)
+			return -ENOMEM;
+		r->copy.buffer.bv_page = virt_to_page(buffer);
+		r->copy.buffer.bv_len = unit;
+		r->copy.buffer.bv_offset = offset_in_page(buffer);
+		r->copy.at = ctx->at.in;
+		r->copy.at.bi_size = unit;
+	}
+	at.bi_size = unit;
+	ca_base_copy(to, at, ctx->from, ctx->at.in);
+	add_unit(r->in, count, to, at, unit);
+	r->is_copied = true;
+	return 0;
+}
+
+/* Ends what add_copy() began. @err: the outcome of the conversion. Return: the same. */
+static noinline int finish_copy(struct dm_crypt_io *io, struct ca_request *r, int err)
+{
+	const struct bvec_iter all = { .bi_size = io->ca->unit_size };
+
+	r->is_copied = false;
+	if (io->ctx.to != io->ctx.from) {
+		set_lists(io, r, false);
+		return err;
+	}
+	if (!err)
+		ca_base_copy(io->ctx.from, r->copy.at, &r->copy.buffer, all);
+	kfree(bvec_virt(&r->copy.buffer));
+	return err;
 }
 
 /*
@@ -119,23 +161,26 @@ static int list_memory(struct dm_crypt_io *io, struct ca_request *r)
 {
 	const struct ca_device *ca = io->ca;
 	const struct ca_cipher *cipher = &ca->cipher;
+	const unsigned int first = cipher->aead ? 1 : 0;
 	struct convert_context *ctx = &io->ctx;
 	unsigned int count = 0;
 	int err;
 
 	if (cipher->aead)
 		add_buffer(r->in, &count, ca_request_aad(cipher, r), ca_aad_size(cipher));
-	err = add_unit(r->in, &count, ctx->from, ctx->at.in, ca->unit_size);
-	if (err)
-		return err;
-	if (cipher->iv_ops->looks_at_data && !is_one_page(&r->in[count - 1], ca->unit_size))
-		return -EIO;
+	if (!add_unit(r->in, &count, ctx->from, ctx->at.in, ca->unit_size) ||
+	    (cipher->iv_ops->looks_at_data && !is_one_page(&r->in[first], ca->unit_size))) {
+		count = first;
+		err = add_copy(io, r, &count);
+		if (err)
+			return err;
+	}
 	if (cipher->aead)
 		add_buffer(r->in, &count, r->tag, cipher->tag_size);
-	if (ctx->to == ctx->from)
+	if (ctx->to == ctx->from || r->is_copied)
 		return 0;
 	count = 0;
-	return add_unit(r->out, &count, ctx->to, ctx->at.out, ca->unit_size);
+	return add_unit(r->out, &count, ctx->to, ctx->at.out, ca->unit_size) ? 0 : -EIO;
 }
 
 /* The unit's number, as the IV counts: in sectors, or in units. */
@@ -186,6 +231,29 @@ static int make_iv(struct dm_crypt_io *io, struct ca_request *r, u64 sector)
 	return err;
 }
 
+/**
+ * ca_request_finish() - ends a unit: lets the IV generator finish it, and copies it to the reader's
+ *	memory if it was converted elsewhere
+ * @io: the fragment
+ * @r: the unit's request
+ * @err: the outcome of its conversion, 0 or a negative errno
+ *
+ * Context: Any.
+ * Return: the outcome of all of it.
+ */
+int ca_request_finish(struct dm_crypt_io *io, struct ca_request *r, int err)
+{
+	const struct ca_iv_ops *ops = io->ca->cipher.iv_ops;
+	struct ca_unit unit;
+
+	if (ops->looks_at_data) {
+		map_unit(io, r, &unit);
+		err = ops->finish(io->ca, &unit, err);
+		unmap_unit(&unit);
+	}
+	return unlikely(r->is_copied) ? finish_copy(io, r, err) : err;
+}
+
 /* The same as sg_init_table() for one entry, inlined. */
 static void start_list(struct scatterlist *sg)
 {
@@ -200,6 +268,7 @@ static __always_inline void prepare(struct dm_crypt_io *io, struct ca_request *r
 	const struct ca_cipher *cipher = &io->ca->cipher;
 	void *req = ca_request_crypto(cipher, r);
 
+	r->is_copied = false;
 	if (cipher->aead) {
 		aead_request_set_tfm(req, cipher->aead);
 		aead_request_set_callback(req, flags, done, r);
@@ -211,8 +280,7 @@ static __always_inline void prepare(struct dm_crypt_io *io, struct ca_request *r
 		start_list(r->out);
 	skcipher_request_set_tfm(req, cipher->tfms[0]);
 	skcipher_request_set_callback(req, flags, done, r);
-	skcipher_request_set_crypt(req, r->in, io->ctx.to == io->ctx.from ? r->in : r->out,
-				   io->ca->unit_size, ca_request_iv(cipher, r));
+	set_lists(io, r, false);
 }
 
 static __always_inline int start_skcipher(struct dm_crypt_io *io, struct ca_request *r, u64 sector)
@@ -253,9 +321,12 @@ static noinline int submit_any(struct dm_crypt_io *io, struct ca_request *r)
 
 	r->sector = iv_sector(ca, sector);
 	r->tag = prepare_tag(io);
-	err = list_memory(io, r) ?: make_iv(io, r, sector);
+	err = list_memory(io, r);
 	if (err)
 		return final(err);
+	err = make_iv(io, r, sector);
+	if (err)
+		return final(r->is_copied ? finish_copy(io, r, err) : err);
 	err = ca->cipher.aead ? start_aead(io, r) : start_skcipher(io, r, sector);
 	if (err == -EINPROGRESS || err == -EBUSY)
 		return err;

@@ -5,6 +5,7 @@
 
 #include <linux/align.h>
 #include <linux/build_bug.h>
+#include <linux/bvec.h>
 #include <linux/cache.h>
 #include <linux/crypto.h>
 #include <linux/scatterlist.h>
@@ -18,7 +19,7 @@ struct dm_crypt_io;
 #define CA_MAX_UNIT		4096	/* bytes; a unit lies in one bounce page */
 
 /*
- * A unit whose memory comes in more pieces than this is refused: two for one that begins within a
+ * A unit whose memory comes in more pieces than this is copied: two for one that begins within a
  * page and ends in another one. dm-crypt wants one piece.
  */
 #define CA_UNIT_PIECES		2
@@ -30,6 +31,10 @@ struct dm_crypt_io;
  * @tag: the unit's metadata, NULL on a device without
  * @in: the unit's source; with an authenticated cipher, between associated data and tag
  * @out: the unit's destination; unused when it is converted in place
+ * @copy: the buffer in which a read's unit is converted if @is_copied, and the position of its own
+ *	memory in convert_context.from
+ * @is_copied: the unit's own memory is in too many pieces; @in has a copy of it, which is in
+ *	@copy.buffer if it is converted in place, else in its bounce page
  * @tail: IV, associated data, the IV generator's scratch, and the crypto request with the driver's
  *	context, as ca_request_iv() and its siblings find them
  *
@@ -41,7 +46,14 @@ struct ca_request {
 	u64 sector;
 	u8 *tag;
 	struct scatterlist in[CA_UNIT_PIECES + 2];
-	struct scatterlist out[CA_UNIT_PIECES];
+	union {
+		struct scatterlist out[CA_UNIT_PIECES];
+		struct {
+			struct bio_vec buffer;
+			struct bvec_iter at;
+		} copy;
+	};
+	bool is_copied;
 	u8 tail[];
 };
 

@@ -3,7 +3,11 @@
 #ifndef KMOD_COMPAT_H
 #define KMOD_COMPAT_H
 
+#include <linux/blk-integrity.h>
+#include <linux/blkdev.h>
+#include <linux/err.h>
 #include <linux/hrtimer.h>
+#include <linux/log2.h>
 #include <linux/version.h>
 #include <crypto/internal/skcipher.h>
 
@@ -30,5 +34,58 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 	timer->function = function;
 }
 #endif
+
+/*
+ * A disk whose driver takes bios, of memory that begins at multiples of @alignment; each block of
+ * it has room for metadata, if any. NULL if there is no memory. The limits are handed in since
+ * 6.11.
+ */
+static inline struct gendisk *pieces_alloc_disk(unsigned int block, unsigned int alignment,
+						unsigned int metadata)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	struct queue_limits limits = {
+		.logical_block_size = block,
+		.dma_alignment = alignment - 1,
+		.integrity = {
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
+			.metadata_size = metadata,
+#else
+			.tuple_size = metadata,
+#endif
+			.interval_exp = metadata ? ilog2(block) : 0,
+		},
+	};
+	struct gendisk *disk = blk_alloc_disk(&limits, NUMA_NO_NODE);
+
+	return IS_ERR(disk) ? NULL : disk;
+#else
+	struct gendisk *disk = blk_alloc_disk(NUMA_NO_NODE);
+
+	if (disk) {
+		blk_queue_logical_block_size(disk->queue, block);
+		blk_queue_dma_alignment(disk->queue, alignment - 1);
+	}
+	return disk;
+#endif
+}
+
+/* Before 6.11, gives a disk the same room. */
+static inline void pieces_add_metadata(struct gendisk *disk, unsigned int block,
+				       unsigned int metadata)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+	static const struct blk_integrity_profile profile = { .name = "DM-DIF-EXT-TAG" };
+	struct blk_integrity room = {
+		.profile = &profile,
+		.tuple_size = metadata,
+		.tag_size = metadata,
+		.interval_exp = ilog2(block),
+	};
+
+	if (metadata)
+		blk_integrity_register(disk, &room);
+#endif
+}
 
 #endif /* KMOD_COMPAT_H */
