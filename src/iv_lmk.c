@@ -12,6 +12,7 @@
 
 #include <linux/crypto.h>
 #include <linux/err.h>
+#include <linux/fips.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -58,6 +59,8 @@ static const char *init_lmk(struct ca_device *ca, const char *opts, int *err)
 
 	if (cipher->aead)
 		return "cipher: lmk is not for authenticated ciphers";
+	if (fips_enabled)
+		return "cipher: lmk is made with md5, which FIPS mode does not allow";
 	if (!is_cbc(cipher))
 		return "cipher: lmk needs the mode cbc, in others nothing could be read back";
 	if (ca->unit_size != SECTOR_SIZE)

@@ -63,6 +63,7 @@ typedef u8 blk_status_t;
 #define lower_32_bits(n)		((u32)(n))
 #define upper_32_bits(n)		((u32)((u64)(n) >> 32))
 #define IS_REACHABLE(option)		1
+#define fips_enabled			0
 
 #define MODULE_ALIAS(x)			struct fuzz_nothing
 #define MODULE_AUTHOR(x)		struct fuzz_nothing
@@ -316,6 +317,7 @@ enum req_op { REQ_OP_READ, REQ_OP_WRITE, REQ_OP_DISCARD };
 #define ca_integrity_size(profile)	((profile)->metadata_size)
 #define ca_integrity_is_opaque(profile)	((profile)->is_opaque)
 #define ca_limit_atomic_writes(limits, bytes) ((void)(limits), (void)(bytes))
+#define ca_limit_zone_writes(limits)	((void)(limits))
 struct bio_integrity_payload *bio_integrity(struct bio *bio);
 struct bio_integrity_payload *bio_integrity_alloc(struct bio *bio, gfp_t gfp, unsigned int n);
 unsigned int bio_integrity_add_page(struct bio *bio, struct page *page, unsigned int length,
