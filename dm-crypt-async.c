@@ -240,6 +240,8 @@ static void io_hints(struct dm_target *ti, struct queue_limits *limits)
 	 * but the device mapper's own limits begin at 511: once they begin at 0, this line can go.
 	 */
 	limits->dma_alignment = limits->logical_block_size - 1;
+	if (ti->emulate_zone_append)
+		ca_limit_zone_writes(limits);
 	/* The page for metadata, or the limit of bounce pages, may not do for more. */
 	ca_limit_atomic_writes(limits, ca->meta.size ? 0 : ca_pages_max_atomic_bytes(&ca->pages));
 }

@@ -117,6 +117,18 @@ static inline void ca_limit_atomic_writes(struct queue_limits *limits, unsigned 
 }
 
 /*
+ * Lowers the size of bios of a zoned device to what dm-crypt takes there, so that file systems make
+ * writes and appends of the same size. It does so since the block layer emulates appends.
+ */
+static inline void ca_limit_zone_writes(struct queue_limits *limits)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+	limits->max_hw_sectors = min_t(unsigned int, limits->max_hw_sectors,
+				       BIO_MAX_VECS << (PAGE_SHIFT - SECTOR_SHIFT));
+#endif
+}
+
+/*
  * Older device mappers map a REQ_NOWAIT bio within an RCU read section, where a target must not
  * sleep or reschedule. So the target takes REQ_NOWAIT only on kernels with the fix "dm: don't
  * attempt to queue IO under RCU protection".
