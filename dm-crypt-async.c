@@ -17,6 +17,7 @@
 #include <linux/sched/mm.h>
 #include <linux/string.h>
 
+#include "src/account.h"
 #include "src/cipher.h"
 #include "src/device.h"
 #include "src/key.h"
@@ -289,28 +290,43 @@ static int register_stand_in(void)
 	return err;
 }
 
+static void unregister_stand_in(void)
+{
+	if (replace_dm_crypt)
+		dm_unregister_target(&stand_in_target);
+}
+
 static int __init crypt_async_init(void)
 {
 	int err;
 
+	err = ca_accounts_init();
+	if (err)
+		return err;
 	/* A target can be used as soon as it is registered, so crypt-async comes last. */
 	if (replace_dm_crypt) {
 		err = register_stand_in();
 		if (err)
-			return err;
+			goto exit_accounts;
 	}
 	err = dm_register_target(&crypt_async_target);
-	if (err && replace_dm_crypt)
-		dm_unregister_target(&stand_in_target);
+	if (err)
+		goto unregister;
+	return 0;
+
+unregister:
+	unregister_stand_in();
+exit_accounts:
+	ca_accounts_exit();
 	return err;
 }
 module_init(crypt_async_init);
 
 static void __exit crypt_async_exit(void)
 {
-	if (replace_dm_crypt)
-		dm_unregister_target(&stand_in_target);
+	unregister_stand_in();
 	dm_unregister_target(&crypt_async_target);
+	ca_accounts_exit();
 }
 module_exit(crypt_async_exit);
 

@@ -187,22 +187,16 @@ struct ca_shrinker {
 	struct shrinker *shrinker;
 };
 
-static inline void *ca_shrinker_data(struct shrinker *shrinker)
-{
-	return shrinker->private_data;
-}
-
-static inline int ca_shrinker_add(struct ca_shrinker *s, void *data,
+static inline int ca_shrinker_add(struct ca_shrinker *s,
 				  unsigned long (*count)(struct shrinker *s,
 							 struct shrink_control *sc),
 				  unsigned long (*scan)(struct shrinker *s,
 							struct shrink_control *sc),
 				  const char *name)
 {
-	s->shrinker = shrinker_alloc(0, "crypt-async:%s", name);
+	s->shrinker = shrinker_alloc(0, "%s", name);
 	if (!s->shrinker)
 		return -ENOMEM;
-	s->shrinker->private_data = data;
 	s->shrinker->count_objects = count;
 	s->shrinker->scan_objects = scan;
 	shrinker_register(s->shrinker);
@@ -216,26 +210,19 @@ static inline void ca_shrinker_del(struct ca_shrinker *s)
 #else
 struct ca_shrinker {
 	struct shrinker shrinker;
-	void *data;
 };
 
-static inline void *ca_shrinker_data(struct shrinker *shrinker)
-{
-	return container_of(shrinker, struct ca_shrinker, shrinker)->data;
-}
-
-static inline int ca_shrinker_add(struct ca_shrinker *s, void *data,
+static inline int ca_shrinker_add(struct ca_shrinker *s,
 				  unsigned long (*count)(struct shrinker *s,
 							 struct shrink_control *sc),
 				  unsigned long (*scan)(struct shrinker *s,
 							struct shrink_control *sc),
 				  const char *name)
 {
-	s->data = data;
 	s->shrinker.seeks = DEFAULT_SEEKS;
 	s->shrinker.count_objects = count;
 	s->shrinker.scan_objects = scan;
-	return register_shrinker(&s->shrinker, "crypt-async:%s", name);
+	return register_shrinker(&s->shrinker, "%s", name);
 }
 
 static inline void ca_shrinker_del(struct ca_shrinker *s)

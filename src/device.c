@@ -119,7 +119,7 @@ static int init_io(struct ca_device *ca)
 	err = ca_fragments_init(ca);
 	if (err)
 		goto exit_percpu;
-	err = ca_pages_init(&ca->pages, ca_device_name(ca));
+	err = ca_pages_init(&ca->pages);
 	if (err)
 		goto exit_fragments;
 	err = ca_workers_init(ca);

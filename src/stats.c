@@ -5,9 +5,10 @@
 #include <linux/cpumask.h>
 
 #include "../dm-crypt-async.h"
+#include "account.h"
 #include "cipher.h"
 #include "inflight.h"
-#include "pages.h"
+#include "magazine.h"
 #include "tune.h"
 #include "watchdog.h"
 
@@ -60,7 +61,7 @@ unsigned int ca_stats_emit(const struct ca_device *ca, char *result, unsigned in
 		DMEMIT(" %s=%llu", ca_stat_names[i], sum_of(ca, i));
 	DMEMIT(" broken=%d", ca_watchdog_is_broken(&ca->watchdog));
 	sz += ca_inflight_emit(ca->inflight, result + sz, maxlen - sz);
-	DMEMIT(" pages=%d cached=%u", atomic_read(&ca->pages.held), ca_pages_cached(&ca->pages));
+	DMEMIT(" pages=%u cached=%u", ca_account_held(&ca->pages.account), ca_magazine_cached());
 	sz += ca_tune_emit(ca, result + sz, maxlen - sz);
 	return sz;
 }

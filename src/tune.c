@@ -18,6 +18,7 @@
 #include <linux/string.h>
 
 #include "../dm-crypt-async.h"
+#include "account.h"
 #include "dispatch.h"
 #include "pages.h"
 #include "table.h"
@@ -97,9 +98,10 @@ static void apply(struct ca_device *ca, const struct wanted *wanted)
 	}
 	if (wanted->has[INLINE_KIB])
 		WRITE_ONCE(ca->dispatch.inline_bytes, wanted->number[INLINE_KIB] * 1024);
-	if (wanted->has[PAGE_LIMIT])
+	if (wanted->has[PAGE_LIMIT]) {
 		ca_pages_set_limit(&ca->pages, wanted->number[PAGE_LIMIT]);
-	ca_pages_trim(&ca->pages);
+		ca_account_trim(&ca->pages.account);
+	}
 }
 
 /* Brings all settings to those of a new device. */
@@ -108,7 +110,7 @@ static void reset(struct ca_device *ca)
 	ca_workers_set_cpus(&ca->workers, NULL);
 	ca_dispatch_reset(&ca->dispatch);
 	ca_pages_set_limit(&ca->pages, 0);
-	ca_pages_trim(&ca->pages);
+	ca_account_trim(&ca->pages.account);
 }
 
 /**
@@ -166,7 +168,7 @@ unsigned int ca_tune_emit(const struct ca_device *ca, char *result, unsigned int
 	if (write_bytes != read_bytes)
 		DMEMIT("/%u", write_bytes / 1024);
 	DMEMIT(" %s=%u", settings[INLINE_KIB].name, READ_ONCE(ca->dispatch.inline_bytes) / 1024);
-	DMEMIT(" %s=%u", settings[PAGE_LIMIT].name, READ_ONCE(ca->pages.limit));
+	DMEMIT(" %s=%u", settings[PAGE_LIMIT].name, READ_ONCE(ca->pages.account.limit));
 	DMEMIT(" cpus=");
 	sz += ca_workers_emit_cpus(&ca->workers, result + sz, maxlen - sz);
 	return sz;

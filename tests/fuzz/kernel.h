@@ -100,6 +100,7 @@ void get_random_bytes(void *p, size_t size);
 
 #define alloc_percpu(type)		((type *)kzalloc(sizeof(type), GFP_KERNEL))
 #define free_percpu(p)			kfree(p)
+#define this_cpu_add(variable, n)	((variable) += (n))
 #define per_cpu_ptr(p, cpu)		((void)(cpu), (p))
 #define this_cpu_inc(x)			((x)++)
 #define for_each_possible_cpu(cpu)	for ((cpu) = 0; (cpu) < 1; (cpu)++)

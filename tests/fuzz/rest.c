@@ -18,7 +18,30 @@ void ca_fragments_exit(struct ca_fragments *fragments)
 	mempool_exit(&fragments->pool);
 }
 
-int ca_pages_init(struct ca_pages *pages, const char *name)
+int ca_accounts_init(void)
+{
+	return 0;
+}
+
+void ca_accounts_exit(void)
+{
+}
+
+void ca_account_trim(struct ca_account *account)
+{
+}
+
+unsigned int ca_account_held(const struct ca_account *account)
+{
+	return 0;
+}
+
+unsigned int ca_magazine_cached(void)
+{
+	return 0;
+}
+
+int ca_pages_init(struct ca_pages *pages)
 {
 	return mempool_init_page_pool(&pages->pool, 1, 0);
 }
@@ -30,16 +53,7 @@ void ca_pages_exit(struct ca_pages *pages)
 
 void ca_pages_set_limit(struct ca_pages *pages, unsigned int limit)
 {
-	pages->limit = limit;
-}
-
-void ca_pages_trim(struct ca_pages *pages)
-{
-}
-
-unsigned int ca_pages_cached(const struct ca_pages *pages)
-{
-	return 0;
+	pages->account.limit = limit;
 }
 
 unsigned int ca_pages_max_atomic_bytes(const struct ca_pages *pages)
