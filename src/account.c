@@ -229,6 +229,20 @@ struct page *ca_account_get(struct ca_account *account, unsigned int order, gfp_
 	return page;
 }
 
+static void put(struct ca_account *account, struct page *page, unsigned int order)
+{
+	bool is_over = atomic_read(&account->held) > (int)READ_ONCE(account->ceiling);
+	unsigned int surplus;
+	bool must_tend;
+
+	surplus = ca_magazine_put(account->credits, page, order, is_over ? 0 : CREDIT_MAX,
+				  &must_tend);
+	if (surplus)
+		add_held(account, -(int)surplus);
+	if (unlikely(must_tend))
+		queue_delayed_work(workqueue, &tending, TEND_JIFFIES);
+}
+
 /**
  * ca_account_put() - takes a page or block back, for the next write
  * @account: the device's
@@ -239,19 +253,49 @@ struct page *ca_account_get(struct ca_account *account, unsigned int order, gfp_
  */
 void ca_account_put(struct ca_account *account, struct page *page, unsigned int order)
 {
-	bool is_over = atomic_read(&account->held) > (int)READ_ONCE(account->ceiling);
 	const unsigned int cpu = raw_smp_processor_id();
-	unsigned int surplus;
-	bool must_tend;
 
-	surplus = ca_magazine_put(account->credits, page, order, is_over ? 0 : CREDIT_MAX,
-				  &must_tend);
-	if (surplus)
-		add_held(account, -(int)surplus);
-	if (unlikely(must_tend))
-		queue_delayed_work(workqueue, &tending, TEND_JIFFIES);
+	put(account, page, order);
 	if (READ_ONCE(account->giver) != cpu)
 		WRITE_ONCE(account->giver, cpu);
+}
+
+/**
+ * ca_account_give_up() - gives a page or block that somebody else still holds back to the allocator
+ * @account: the device's
+ * @page: the page
+ * @order: its order
+ *
+ * Context: Any.
+ */
+void ca_account_give_up(struct ca_account *account, struct page *page, unsigned int order)
+{
+	ca_allocator_put(page, order);
+	put(account, NULL, order);
+}
+
+/**
+ * ca_account_replace() - a page in place of one that a device is charged for, and can no longer use
+ * @gfp: for the allocator
+ *
+ * Context: Any.
+ * Return: the page, NULL if there is none. The other one goes to ca_allocator_put().
+ */
+struct page *ca_account_replace(gfp_t gfp)
+{
+	return ca_magazine_take_from(raw_smp_processor_id(), 0) ?: ca_allocator_get(gfp, 0);
+}
+
+/**
+ * ca_account_defer() - runs work later, even when memory is short
+ * @work: the work
+ * @delay: when, in jiffies
+ *
+ * Context: Any.
+ */
+void ca_account_defer(struct delayed_work *work, unsigned long delay)
+{
+	queue_delayed_work(workqueue, work, delay);
 }
 
 /* --------------------------------------------------------------------------- all accounts */

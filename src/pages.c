@@ -9,20 +9,33 @@
  * Some single pages are the device's reserve, a mempool, which is filled up before any magazine and
  * never goes back to the allocator. So the first page of a fragment, for which a splitter may wait,
  * always comes: the fragments that hold the reserve end without needing another page.
+ *
+ * A page that comes back may still be held by somebody else. A network driver that was handed it
+ * without a copy sends it again when the connection comes back, long after its write has ended,
+ * perhaps by another path. Ciphertext of a later write must not be sent in its place. So such a
+ * page is used no more: it goes back to the allocator, who has it when the last one has put it. If
+ * the reserve is not full, another page takes its place. As long as there is none, it is kept and
+ * looked at again, until there is one or the page is nobody else's.
  */
 #include "pages.h"
 
 #include <linux/gfp.h>
 #include <linux/highmem.h>
+#include <linux/jiffies.h>
 #include <linux/limits.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
+#include <linux/page_ref.h>
+#include <linux/spinlock.h>
 
 #include "account.h"
 #include "allocator.h"
 
 #define BLOCK_BYTES	(CA_BLOCK_PAGES * PAGE_SIZE)
+
+/* When a page of the reserve that somebody else holds is looked at again, in jiffies. */
+#define LINGER_JIFFIES	(HZ / 10)
 
 /* Without waiting, and not from memory that the kernel keeps for emergencies. */
 #define GFP_AT_HAND	(GFP_NOWAIT | __GFP_NOMEMALLOC | __GFP_NOWARN)
@@ -63,6 +76,89 @@ static bool reserve_wants_page(const struct ca_pages *pages)
 	return READ_ONCE(pages->pool.curr_nr) < pages->pool.min_nr;
 }
 
+/* Puts another page in place of one that somebody else holds. Return: whether there was one. */
+static bool replace(struct ca_pages *pages, struct page *page)
+{
+	struct page *other = ca_account_replace(GFP_AT_HAND);
+
+	if (!other)
+		return false;
+	ca_allocator_put(page, 0);
+	mempool_free(other, &pages->pool);
+	return true;
+}
+
+/* Keeps a page of the reserve that somebody else holds, to look at it later. */
+static void linger(struct ca_pages *pages, struct page *page)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&pages->linger_lock, flags);
+	set_page_private(page, (unsigned long)pages->lingering);
+	pages->lingering = page;
+	spin_unlock_irqrestore(&pages->linger_lock, flags);
+	ca_account_defer(&pages->linger_work, LINGER_JIFFIES);
+}
+
+/* Puts a single page where it is wanted; somebody else may hold it. */
+static void settle(struct ca_pages *pages, struct page *page)
+{
+	/* Others have it from the lower device: when they have put it, nobody can get it again. */
+	if (page_ref_count(page) == 1)
+		mempool_free(page, &pages->pool);
+	else if (!reserve_wants_page(pages))
+		ca_account_give_up(&pages->account, page, 0);
+	else if (!replace(pages, page))
+		linger(pages, page);
+}
+
+static struct page *take_lingering(struct ca_pages *pages)
+{
+	struct page *first;
+	unsigned long flags;
+
+	spin_lock_irqsave(&pages->linger_lock, flags);
+	first = pages->lingering;
+	pages->lingering = NULL;
+	spin_unlock_irqrestore(&pages->linger_lock, flags);
+	return first;
+}
+
+/* Return: the page after @page, which is in the list no more. */
+static struct page *next_lingering(struct page *page)
+{
+	struct page *next = (struct page *)page_private(page);
+
+	set_page_private(page, 0);
+	return next;
+}
+
+/* mempool_free() wakes whoever waits for the reserve. */
+static void linger_work(struct work_struct *work)
+{
+	struct ca_pages *pages = container_of(to_delayed_work(work), struct ca_pages, linger_work);
+	struct page *page = take_lingering(pages);
+
+	while (page) {
+		struct page *next = next_lingering(page);
+
+		settle(pages, page);
+		page = next;
+	}
+}
+
+static void give_up_lingering(struct ca_pages *pages)
+{
+	struct page *page = take_lingering(pages);
+
+	while (page) {
+		struct page *next = next_lingering(page);
+
+		ca_account_give_up(&pages->account, page, 0);
+		page = next;
+	}
+}
+
 /* ----------------------------------------------------------------------------- the device */
 
 /**
@@ -76,6 +172,8 @@ int ca_pages_init(struct ca_pages *pages)
 	int err;
 
 	mutex_init(&pages->atomic_write_lock);
+	spin_lock_init(&pages->linger_lock);
+	INIT_DELAYED_WORK(&pages->linger_work, linger_work);
 	pages->reserve = clamp(page_reserve, 1U, 1U << 16);
 	err = ca_account_open(&pages->account, pages->reserve);
 	if (err)
@@ -94,6 +192,8 @@ int ca_pages_init(struct ca_pages *pages)
  */
 void ca_pages_exit(struct ca_pages *pages)
 {
+	cancel_delayed_work_sync(&pages->linger_work);
+	give_up_lingering(pages);
 	mempool_exit(&pages->pool);
 	ca_account_close(&pages->account);
 }
@@ -218,8 +318,12 @@ unsigned int ca_pages_max_atomic_bytes(const struct ca_pages *pages)
 /* The reserve comes first: a splitter may wait for it. */
 static void put_page_back(struct ca_pages *pages, struct page *page, unsigned int order)
 {
-	if (!order && reserve_wants_page(pages))
-		mempool_free(page, &pages->pool);
+	bool is_held = page_ref_count(page) != 1;
+
+	if (order && unlikely(is_held))
+		ca_account_give_up(&pages->account, page, order);
+	else if (!order && (unlikely(is_held) || reserve_wants_page(pages)))
+		settle(pages, page);
 	else
 		ca_account_put(&pages->account, page, order);
 }

@@ -6,9 +6,13 @@
 #include <linux/bvec.h>
 #include <linux/mempool.h>
 #include <linux/mutex.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 
 #include "account.h"
+
+struct page;
 
 /**
  * struct ca_bounce - the bounce pages of one write fragment, which owns them
@@ -27,6 +31,10 @@ struct ca_bounce {
  * @reserve: pages that it always holds; immutable after ctr
  * @account: how many it may hold
  * @pool: the reserve. The last resource that a splitter waits for, see write.c
+ * @linger_lock: protects @lingering, any context
+ * @lingering: pages of the reserve that somebody else holds, and for which there was no other page;
+ *	each has the next one as its private data
+ * @linger_work: looks at them again
  * @atomic_write_lock: held by a splitter that waits for pages while it holds some, since its write
  *	must not be split
  */
@@ -34,6 +42,9 @@ struct ca_pages {
 	unsigned int reserve;
 	struct ca_account account;
 	mempool_t pool;
+	spinlock_t linger_lock;	/* see above */
+	struct page *lingering;
+	struct delayed_work linger_work;
 	struct mutex atomic_write_lock;	/* see above */
 };
 
