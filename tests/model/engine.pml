@@ -11,6 +11,7 @@
  *	start_fragment		ca_split_take(), then ca_split_dispatch(): a worker converts it,
  *				or the splitter. The last one takes over the splitter's reference,
  *				unless map goes on
+ *	dispatch		share_out(): of a fragment's conversion, shares are handed out
  *	dequeue_own		ca_split_help_out(), with ca_dequeue_own(): map converts what no
  *				worker has begun
  *	convert			ca_convert()
@@ -18,18 +19,22 @@
  *	request_done, _moved	request_done(): the cipher's callback
  *	kick			kick(): wakes a parked converter
  *	settle			settle(), and the fragment's converted() when the last unit is over
- *	submit_clone		ca_submit_write()
+ *	end_share		share_converted()
+ *	pass_on, go_on		write_converted(): a fragment goes to the lower device, by map for its
+ *				own base, or to the writer
+ *	writer			a writer of writers.c; how it gets its work is in writers.pml
  *	fragment_worker		a worker of workers.c
  *	give_back, drop_base	end_write() of submit.c, with ca_fragment_end()
  *	base_put		ca_base_put(): the last reference ends the base
  *	end_base		ca_base_end()
  *	cipher			a crypto driver: a queue, a backlog, any order, errors
- *	disk			the lower device: any order, errors
+ *	disk			the lower device: any order, errors; it may refuse what map submits
  *
  * A page holds UPP units; a fragment owns pages first … first + count - 1 of its base.
  * Fragment numbers below BASES are the first fragments, each part of its base; those
- * from BASES on are the objects of the pool. Request number f is the one embedded in
- * fragment f, request FRAGS + f another one that f was lucky to allocate.
+ * from BASES on are the objects of the pool, for further fragments and for shares. Request
+ * number f is the one embedded in fragment f, request FRAGS + f another one that f was
+ * lucky to allocate.
  *
  * Pools are plain counters, so a "pool" is its reserve: the allocator behind it
  * never helps. That is the worst case for deadlocks.
@@ -53,10 +58,14 @@
  *	KICK_ONCE		kick tries PARKED, then RUNNING, and does not look again
  *	LATE_KICK		request_done drops its unit before the kick
  *	NO_OWN_REFERENCE	map dequeues its own fragments without a reference on the base
+ *	SHARE_EARLY		a share is counted when it has been handed out: its fragment may go on
+ *				before it is converted
+ *	LATE_SHARE_ERROR	a share records its error when it has been counted off
+ *	SHARE_WAITS		a splitter waits for the object of a share
  */
 
 #ifndef BASES
-#define BASES	1	/* writers, one base each */
+#define BASES	1	/* writes, one base each */
 #endif
 #ifndef PAGES
 #define PAGES	2	/* pages of a base */
@@ -106,11 +115,18 @@
 #ifndef QUEUE
 #define QUEUE	1	/* 1: the splitter may leave a fragment to a worker and go on splitting */
 #endif
+#ifndef SHARES
+#define SHARES	0	/* 1: a fragment's conversion may be handed out in shares, of a unit each */
+#endif
+#ifndef BUSY
+#define BUSY	1	/* 1: the lower device has room for one; map is refused, the writer waits */
+#endif
 #ifndef SYNC
 #define SYNC	1	/* 1: the cipher may finish a request at once */
 #endif
 
 #define FRAGS	(BASES + POOL_OBJECTS)
+#define HELPS	(QUEUE && (PAGES > 1 || SHARES)) /* map converts what it has handed out */
 #define REQUESTS (FRAGS * (1 + EXTRA))
 #define UNITS	(PAGES * UPP)
 #define NONE	255
@@ -125,8 +141,10 @@
 #define TAKEN		1	/* somebody's, not yet started */
 #define CONVERTING	2
 #define CONVERTED	3	/* pending was zero, the clone not yet submitted */
-#define SUBMITTED	4
-#define ENDED		5	/* only the base stays in this state */
+#define LISTED		4	/* the same, left to the writer */
+#define SUBMITTED	5
+#define REFUSED		6	/* the lower device is about to say that it has no room */
+#define ENDED		7	/* only the base stays in this state */
 
 /* request.state, the driver's view */
 #define IDLE		0
@@ -151,6 +169,11 @@ typedef fragment {
 	bit error;
 	bit busy;	/* the embedded request is the driver's */
 	bit queued;	/* its work is pending */
+#if SHARES
+	byte whole;	/* the fragment that it is a share of, or NONE */
+	byte unconverted;	/* shares, with its own last one */
+	bit share_error;
+#endif
 };
 
 typedef request {
@@ -185,6 +208,9 @@ byte metas = META;
 #endif
 
 byte in_queue;
+#if BUSY
+byte room = 1;
+#endif
 #ifdef IN_ORDER
 chan order = [REQUESTS] of { byte };
 #endif
@@ -208,7 +234,13 @@ chan work_queue = [FRAGS] of { byte };
 #define ALIVE(f)	(frag[f].state != FREE && !io[frag[f].base].ended)
 
 /* What the inlines need as locals of their caller. */
+#if SHARES
+#define SHARE_LOCALS		byte over = NONE; byte whole = NONE;
+#else
+#define SHARE_LOCALS
+#endif
 #define LOCALS			\
+	SHARE_LOCALS		\
 	byte c = 0;		\
 	byte r = NONE;		\
 	byte settled = 0;	\
@@ -227,6 +259,11 @@ inline forget(f)
 	frag[f].count = 0;
 	frag[f].error = 0;
 	frag[f].state = FREE;
+#if SHARES
+	frag[f].whole = 0;
+	frag[f].unconverted = 0;
+	frag[f].share_error = 0;
+#endif
 	ctx[f].pos = 0;
 	ctx[f].end = 0;
 	ctx[f].awaited = 0;
@@ -363,8 +400,11 @@ inline drop_base()
 	fi
 }
 
-/* Every unit was encrypted once, none has an error. */
-inline submit_clone(f)
+/*
+ * Every unit was encrypted once, none has an error. Map submits its own, and may be refused, or
+ * leaves it to the writer, as all others do.
+ */
+inline pass_on(f, is_own)
 {
 	assert(ALIVE(f) && frag[f].state == CONVERTED && !frag[f].error);
 	i = frag[f].first * UPP;
@@ -375,6 +415,22 @@ inline submit_clone(f)
 	:: else -> break
 	od;
 	i = 0;
+	if
+#if BUSY
+	:: is_own && room > 0 -> submit_clone(f)
+	:: is_own -> frag[f].state = REFUSED
+#else
+	:: is_own -> submit_clone(f)
+#endif
+	:: true -> frag[f].state = LISTED
+	fi
+}
+
+inline submit_clone(f)
+{
+#if BUSY
+	room--;
+#endif
 	frag[f].state = SUBMITTED
 }
 
@@ -387,31 +443,103 @@ inline queue_work(f)
 	}
 }
 
+/* The thread is the fragment's sole owner: it passes the clone on, or ends the fragment. */
+inline go_on(f, is_own)
+{
+	assert(frag[f].state == CONVERTING);
+	frag[f].state = CONVERTED;
+	if
+	:: frag[f].error -> give_back(f)
+	:: else -> pass_on(f, is_own)
+	fi
+}
+
+#if SHARES
+/* A share ends, never as the last of its base, since the whole has a reference, too. */
+inline end_share()
+{
+	d_step {
+		assert(ALIVE(over) && !frag[over].busy && !frag[over].queued);
+		i = frag[over].whole;
+		assert(ALIVE(i));
+#ifdef LATE_SHARE_ERROR
+		late = frag[over].error;
+#else
+		frag[i].share_error = frag[i].share_error || frag[over].error;
+#endif
+		io[frag[over].base].refs--;
+		assert(io[frag[over].base].refs > 0);
+		objects++;
+		assert(objects <= POOL_OBJECTS);
+		forget(over);
+		over = i;
+		i = 0
+	}
+}
+
+/* All of a fragment is converted, also by others. */
+inline go_on_whole(is_own)
+{
+	frag[over].error = frag[over].error || frag[over].share_error;
+	frag[over].unconverted = 0;
+	go_on(over, is_own)
+}
+
+/* A share less. The thread that takes the last one off goes on, or finds itself the only one. */
+inline count_off(is_own)
+{
+	if
+	:: atomic { frag[over].unconverted == 1 -> go_on_whole(is_own) }
+	:: frag[over].unconverted != 1 ->
+		atomic {
+			assert(ALIVE(over) && frag[over].unconverted > 0);
+			frag[over].unconverted--;
+			if
+			:: frag[over].unconverted == 0 -> go_on_whole(is_own)
+			:: else
+			fi
+		}
+	fi;
+#ifdef LATE_SHARE_ERROR
+	if
+	:: late -> frag[over].share_error = 1
+	:: else
+	fi;
+	late = 0;
+#endif
+	over = NONE
+}
+#endif
+
 /*
- * Settles n units. The thread that settles the last one is the fragment's sole owner: it
- * submits the clone, or ends the fragment. A callback may run in a hard irq: it leaves
- * the submission to the work.
+ * Settles n units. The thread that settles the last one ends a share, and goes on with a fragment
+ * of which no share is left.
  */
-inline settle(f, c, n, in_callback)
+inline settle(f, c, n, is_own)
 {
 	atomic {
 		assert(ALIVE(f) && ctx[c].pending >= n);
 		ctx[c].pending = ctx[c].pending - (n);
 		if
 		:: ctx[c].pending == 0 ->
-			assert(frag[f].state == CONVERTING);
-			frag[f].state = CONVERTED;
+#if SHARES
+			over = f;
 			if
-			:: frag[f].error -> give_back(f)
-			:: else ->
-				if
-				:: in_callback -> queue_work(f)
-				:: else -> submit_clone(f)
-				fi
+			:: frag[over].whole != NONE -> end_share()
+			:: else
 			fi
+#else
+			go_on(f, is_own)
+#endif
 		:: else
 		fi
 	};
+#if SHARES
+	if
+	:: over != NONE -> count_off(is_own)
+	:: over == NONE
+	fi;
+#endif
 	drop_base()
 }
 
@@ -485,15 +613,16 @@ inline subtract_settled(c)
 }
 
 /*
- * Runs in map, in the splitter, or in the fragment's work. Ends with the converter's
- * own count dropped, or parked; from then on the thread does not own the fragment.
+ * Runs in map, which may not sleep, in the splitter, or in the fragment's work. Ends with
+ * the converter's own count dropped, or parked; from then on the thread does not own the
+ * fragment.
  */
 inline convert(f, may_sleep)
 {
 	c = CTX(f);
 	do
 	:: ctx[c].pos >= ctx[c].end ->
-		settle(f, c, settled + 1, 0);
+		settle(f, c, settled + 1, !may_sleep);
 		settled = 0;
 		break
 	:: atomic { ctx[c].pos < ctx[c].end ->
@@ -600,14 +729,14 @@ inline request_done(r)
 		fi
 	};
 #ifdef LATE_KICK
-	settle(f, c, 1, 1);
+	settle(f, c, 1, 0);
 #endif
 	if
 	:: ctx[c].awaited == r -> kick(f, c)
 	:: ctx[c].awaited != r
 	fi;
 #ifndef LATE_KICK
-	settle(f, c, 1, 1);
+	settle(f, c, 1, 0);
 #else
 	assert(ALIVE(f));
 #endif
@@ -684,13 +813,82 @@ inline start_fragment(b, f, got)
 		io[b].flying++;
 		io[b].next = io[b].next + got;
 		last = io[b].next == PAGES;
-#ifdef NO_OWN_REFERENCE
 		io[b].refs = io[b].refs + !last;
-#else
-		io[b].refs = io[b].refs + (!last || (helps && f >= BASES));
+#if SHARES
+		frag[f].whole = NONE;
+		frag[f].unconverted = 1;
 #endif
 		got = 0
 	}
+}
+
+#if SHARES
+#define CAN_SHARE	(ctx[whole].end - ctx[whole].pos > 1)
+
+/* One unit of the fragment "whole"; the caller has taken an object for it. */
+inline take_share(f)
+{
+	d_step {
+		assert(frag[f].state == TAKEN && !frag[f].busy && !frag[f].queued);
+		frag[f].state = CONVERTING;
+		frag[f].base = frag[whole].base;
+		frag[f].whole = whole;
+		ctx[f].pos = ctx[whole].pos;
+		ctx[f].end = ctx[whole].pos + 1;
+		ctx[f].pending = 2;
+		ctx[f].go = RUNNING;
+		ctx[f].awaited = NONE;
+		ctx[whole].pos++;
+		ctx[whole].pending--;
+		io[frag[f].base].refs++;
+#ifndef SHARE_EARLY
+		frag[whole].unconverted++
+#endif
+	}
+}
+#endif
+
+inline dispatch_piece(f, may_sleep)
+{
+	if
+#if QUEUE
+	:: queue_work(f)
+#endif
+	:: convert(f, may_sleep)
+	fi
+}
+
+/* Hands out a fragment's conversion in shares, as far as there are objects, then what is left. */
+inline dispatch(f, may_sleep)
+{
+#if SHARES
+	whole = f;
+	do
+	:: whole == NONE -> break
+	:: atomic { whole != NONE ->
+		if
+		:: CAN_SHARE && objects > 0 ->
+			take_object(f);
+			take_share(f)
+#ifdef SHARE_WAITS
+		:: !CAN_SHARE ->
+#else
+		:: true ->
+#endif
+			f = whole;
+			whole = NONE
+		fi };
+		dispatch_piece(f, may_sleep);
+#ifdef SHARE_EARLY
+		if
+		:: whole != NONE -> frag[whole].unconverted++
+		:: else
+		fi
+#endif
+	od
+#else
+	dispatch_piece(f, may_sleep)
+#endif
 }
 
 #define FIRST(b)	(io[b].next == 0)	/* its fragment is part of the base */
@@ -722,9 +920,10 @@ proctype map_write(byte b)
 	byte f = 0;
 	byte got = 0;
 	bit last = 0;
-	bit helps = QUEUE;
-	bit several = 0;
 
+#ifndef NO_OWN_REFERENCE
+	io[b].refs = io[b].refs + HELPS;
+#endif
 #if META
 	atomic {
 		if
@@ -766,39 +965,33 @@ proctype map_write(byte b)
 				give_object(f);
 				goto miss
 			fi;
-			start_fragment(b, f, got);
-			several = f >= BASES
+			start_fragment(b, f, got)
 		};
-		if
-#if QUEUE
-		:: queue_work(f)
-#endif
-		:: convert(f, 0)
-		fi;
+		dispatch(f, 0);
 		f = 0
 	od;
 	if
-	:: helps && several ->
+	:: HELPS ->
 		do
 		:: dequeue_own(b, f);
 			if
 			:: f == NONE -> break
 			:: else
 			fi;
-			if
-			:: frag[f].state == CONVERTED -> submit_clone(f)
-			:: else -> convert(f, 0)
-			fi;
+			convert(f, 0);
 			f = 0
 		od;
 		f = 0;
 #ifndef NO_OWN_REFERENCE
 		base_put(b)
 #endif
-	:: else
+	:: !HELPS
 	fi;
 	goto out;
 miss:
+#ifndef NO_OWN_REFERENCE
+	io[b].refs = io[b].refs - HELPS;
+#endif
 #if META
 	if
 	:: io[b].has_meta -> meta_queue!b; goto out
@@ -859,8 +1052,7 @@ inline recheck()
 	byte b = 0;		\
 	byte f = 0;		\
 	byte got = 0;		\
-	bit last = 0;		\
-	bit helps = 0
+	bit last = 0
 
 /* A splitter: may wait, with only earlier resources in hand. */
 inline split_base()
@@ -904,12 +1096,7 @@ has_object:
 			more_pages(b, got);
 			start_fragment(b, f, got) };
 #endif
-		if
-#if QUEUE
-		:: queue_work(f)
-#endif
-		:: convert(f, 1)
-		fi;
+		dispatch(f, 1);
 		f = 0
 	od;
 }
@@ -953,7 +1140,7 @@ end:	do
 }
 #endif
 
-/* A worker: never waits for a pool. */
+/* A worker: never waits for a pool, nor for the lower device. */
 active [WORKERS] proctype fragment_worker()
 {
 	LOCALS;
@@ -961,13 +1148,9 @@ active [WORKERS] proctype fragment_worker()
 
 end:	do
 	:: atomic { work_queue?f;
-		assert(ALIVE(f) && frag[f].queued);
+		assert(ALIVE(f) && frag[f].queued && frag[f].state == CONVERTING);
 		frag[f].queued = 0 };
-		if
-		:: atomic { frag[f].state == CONVERTED -> submit_clone(f) }
-		:: atomic { frag[f].state != CONVERTED -> assert(frag[f].state == CONVERTING) };
-			convert(f, 1)
-		fi;
+		convert(f, 1);
 		f = 0
 	od
 }
@@ -1107,7 +1290,49 @@ end:	do
 
 #endif
 
-/* The lower device: any clone that was submitted ends, in any order. */
+/* Any x that is the number of a fragment in the given state; blocks where there is none. */
+inline pick_fragment(s, x)
+{
+	if
+	:: frag[0].state == s -> x = 0
+#if FRAGS > 1
+	:: frag[1].state == s -> x = 1
+#endif
+#if FRAGS > 2
+	:: frag[2].state == s -> x = 2
+#endif
+#if FRAGS > 3
+	:: frag[3].state == s -> x = 3
+#endif
+#if FRAGS > 4
+	:: frag[4].state == s -> x = 4
+#endif
+#if FRAGS > 5
+	:: frag[5].state == s -> x = 5
+#endif
+	fi
+}
+
+/* Submits what others have converted, in any order, and sleeps until there is room. */
+active proctype writer()
+{
+	byte f = 0;
+
+end:	do
+	:: atomic { pick_fragment(LISTED, f);
+		frag[f].state = CONVERTED;
+#if BUSY
+		room > 0 ->
+#endif
+		submit_clone(f);
+		f = 0 }
+	od
+}
+
+/*
+ * The lower device: any clone that was submitted ends, in any order. One that was refused goes to
+ * the writer, from any context.
+ */
 active proctype disk()
 {
 	LOCALS;
@@ -1115,24 +1340,10 @@ active proctype disk()
 
 end:	do
 	:: atomic {
-		if
-		:: frag[0].state == SUBMITTED -> f = 0
-#if FRAGS > 1
-		:: frag[1].state == SUBMITTED -> f = 1
+		pick_fragment(SUBMITTED, f);
+#if BUSY
+		room++;
 #endif
-#if FRAGS > 2
-		:: frag[2].state == SUBMITTED -> f = 2
-#endif
-#if FRAGS > 3
-		:: frag[3].state == SUBMITTED -> f = 3
-#endif
-#if FRAGS > 4
-		:: frag[4].state == SUBMITTED -> f = 4
-#endif
-#if FRAGS > 5
-		:: frag[5].state == SUBMITTED -> f = 5
-#endif
-		fi;
 		if
 #if ERRORS
 		:: io[frag[f].base].failed = 1;
@@ -1143,6 +1354,11 @@ end:	do
 		give_back(f);
 		f = 0 };
 		drop_base()
+#if BUSY
+	:: atomic { pick_fragment(REFUSED, f);
+		frag[f].state = LISTED;
+		f = 0 }
+#endif
 	od
 }
 
