@@ -394,6 +394,8 @@ int ca_account_open(struct ca_account *account, unsigned int reserve)
 	atomic_set(&account->held, 0);
 	account->own = reserve + CA_BLOCK_PAGES;
 	account->began = jiffies;
+	/* Until the caller sets one: the reserve must not be refused. */
+	account->limit = INT_MAX / 2;
 	mutex_lock(&accounts_lock);
 	list_add(&account->entry, &accounts);
 	share_out();
@@ -407,9 +409,10 @@ int ca_account_open(struct ca_account *account, unsigned int reserve)
  */
 void ca_account_close(struct ca_account *account)
 {
+	/* With the lock, since the look takes credit before it takes it off what is held. */
+	mutex_lock(&accounts_lock);
 	drop_credit(account);
 	WARN_ON_ONCE(atomic_read(&account->held));
-	mutex_lock(&accounts_lock);
 	list_del(&account->entry);
 	share_out();
 	mutex_unlock(&accounts_lock);

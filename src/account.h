@@ -33,7 +33,7 @@ struct page;
  * @looked: when look() was there last, in jiffies
  *
  * How soon the device gives pages back, for look():
- * @lock: protects the following, any context; whoever does not get it does not look
+ * @lock: protects the following, any context; a thread that does not get it does not look
  * @returned: pages that it had given back since it was made, at the last look
  * @began: when this window began, in jiffies
  * @returned_before: pages that it had given back since it was made, when this window began

@@ -343,7 +343,7 @@ static bool tend(unsigned int cpu)
 		empty(cpu, CA_BLOCK_ORDER, UINT_MAX);
 
 	spin_lock_irqsave(&magazine->lock, flags);
-	/* To empty it was no use of it. */
+	/* Emptying it does not count as use. */
 	magazine->is_single_used &= is_single_used;
 	magazine->is_block_used &= is_block_used;
 	is_tended = cached_in(magazine);
@@ -406,7 +406,12 @@ int __init ca_magazine_init(void)
 /** ca_magazine_exit() - frees the magazines, when there is no device any more */
 void ca_magazine_exit(void)
 {
+	int cpu;
+
 	ca_shrinker_del(&shrinker);
 	ca_magazine_give_back(UINT_MAX);
+	/* Those that were emptied since the last look are still counted. */
+	for_each_possible_cpu(cpu)
+		count_reclaimable(per_cpu_ptr(magazines, cpu));
 	free_percpu(magazines);
 }

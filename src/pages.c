@@ -13,9 +13,9 @@
  * A page that comes back may still be held by somebody else. A network driver that was handed it
  * without a copy sends it again when the connection comes back, long after its write has ended,
  * perhaps by another path. Ciphertext of a later write must not be sent in its place. So such a
- * page is used no more: it goes back to the allocator, who has it when the last one has put it. If
- * the reserve is not full, another page takes its place. As long as there is none, it is kept and
- * looked at again, until there is one or the page is nobody else's.
+ * page is used no more: it goes back to the allocator, and is free when its last holder has put it.
+ * If the reserve is not full, another page takes its place. As long as there is none, it is kept
+ * and looked at again, until there is one or the page is nobody else's.
  */
 #include "pages.h"
 
@@ -133,7 +133,7 @@ static struct page *next_lingering(struct page *page)
 	return next;
 }
 
-/* mempool_free() wakes whoever waits for the reserve. */
+/* mempool_free() wakes the threads that wait for the reserve. */
 static void linger_work(struct work_struct *work)
 {
 	struct ca_pages *pages = container_of(to_delayed_work(work), struct ca_pages, linger_work);
