@@ -59,11 +59,14 @@ enum ca_base_state {
  * @is_depth_one: the submitter seems to wait for it: no other bio of that CPU was in flight when it
  *	came, see ca_inflight_start()
  * @is_plugged: (write) the submitter has a plug, so that more may come at once
- * @is_nowait: (read) the submitter asked not to wait for the lower device
  *
  * Set before the first fragment is split off, then constant:
  * @meta: the metadata of all units, NULL on a device without
  * @is_meta_pooled: that is a page of ca_meta.pages
+ *
+ * Touched by the owner only:
+ * @is_nowait: the submitter asked not to wait for the lower device, and has not been told that a
+ *	read is under way
  *
  * Owned by the splitter:
  * @rest: the part that has not been split off yet
@@ -93,7 +96,7 @@ enum ca_base_state {
  * Touched by the owner only:
  * @state: see enum ca_base_state
  * @job: hands the base to another thread: to a splitter, a read that completed to a worker or a
- *	soft interrupt, or a read that failed to a worker that reads again
+ *	soft interrupt, or a read that failed, or was refused, to a worker that reads again
  * @end_io: bi_end_io of a base bio that itself goes to the lower device, as it was before
  * @private: bi_private, likewise
  * @vecs: bi_io_vec, likewise
@@ -165,6 +168,9 @@ static inline void ca_base_renew_bio(struct bio *bio)
 	bio_clear_flag(bio, BIO_REMAPPED);
 	bio_clear_flag(bio, BIO_QOS_THROTTLED);
 	bio_clear_flag(bio, BIO_QOS_MERGED);
+	/* One that the lower device has split is chained to its parts. */
+	bio_clear_flag(bio, BIO_CHAIN);
+	atomic_set(&bio->__bi_remaining, 1);
 }
 
 static inline blk_status_t ca_base_status(const struct ca_base *base)

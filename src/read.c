@@ -183,12 +183,12 @@ static bool can_tell(const struct ca_base *base)
 /* The lower device has answered. */
 static void complete_read(struct ca_base *base, blk_status_t status)
 {
+	if (unlikely(status == BLK_STS_AGAIN && base->is_nowait && !can_tell(base))) {
+		read_again(base);
+		return;
+	}
 	ca_latency_end(&base->ca->latency, false, CA_PHASE_DEVICE, &base->first.since);
 	if (unlikely(status)) {
-		if (status == BLK_STS_AGAIN && base->is_nowait && !can_tell(base)) {
-			read_again(base);
-			return;
-		}
 		ca_base_report_error(base, base->sector, base->all.bi_size, status);
 		ca_base_fail(base, status);
 		ca_base_end(base);
@@ -263,17 +263,31 @@ static bool submit_read_clone(struct ca_base *base, gfp_t gfp)
 	return true;
 }
 
+/* Submits a read with metadata, and waits for what it needs. */
+static void submit_in_worker(struct ca_base *base)
+{
+	struct ca_worker_scope scope = ca_worker_begin(&base->ca->workers, base);
+
+	base->is_nowait = false;
+	base->bio->bi_opf &= ~REQ_NOWAIT;
+	submit_read_clone(base, GFP_NOIO);
+	ca_worker_end(scope);
+}
+
 /* A splitter that may sleep for memory. */
 static void submit_read_work(struct work_struct *work)
 {
 	struct ca_base *base = container_of(work, struct ca_base, job.work);
 	struct ca_device *ca = base->ca;
-	struct ca_worker_scope scope = ca_worker_begin(&ca->workers, base);
 
-	base->bio->bi_opf &= ~REQ_NOWAIT;
-	submit_read_clone(base, GFP_NOIO);
+	submit_in_worker(base);
 	atomic_dec(&ca->split.waiting);
-	ca_worker_end(scope);
+}
+
+/* A read with metadata that the lower device refused. */
+static void read_clone_again_work(struct work_struct *work)
+{
+	submit_in_worker(container_of(work, struct ca_base, job.work));
 }
 
 static void submit_read_base(struct ca_base *base)
@@ -291,6 +305,9 @@ static void read_again_work(struct work_struct *work)
 	struct ca_worker_scope scope = ca_worker_begin(&base->ca->workers, base);
 	struct bio *bio = base->bio;
 
+	base->is_nowait = false;
+	/* The lower device may have passed it on to another one. */
+	bio_set_dev(bio, base->ca->dev->bdev);
 	bio->bi_iter = base->all;
 	bio->bi_iter.bi_sector = base->ca->start + base->sector;
 	ca_base_renew_bio(bio);
@@ -305,14 +322,15 @@ static void read_again_work(struct work_struct *work)
  */
 static void read_again(struct ca_base *base)
 {
-	struct ca_device *ca = base->ca;
+	struct ca_workers *workers = &base->ca->workers;
 
-	if (ca->meta.size) {
-		ca_split_defer(base, submit_read_work);
-		return;
+	if (base->meta) {
+		INIT_WORK(&base->job.work, read_clone_again_work);
+		ca_workers_queue_splitter(workers, &base->job.work, true);
+	} else {
+		INIT_WORK(&base->job.work, read_again_work);
+		ca_workers_queue_submission(workers, &base->job.work);
 	}
-	INIT_WORK(&base->job.work, read_again_work);
-	ca_workers_queue_submission(&ca->workers, &base->job.work);
 }
 
 /*

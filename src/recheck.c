@@ -21,6 +21,7 @@
 #include "convert.h"
 #include "decide.h"
 #include "fragment.h"
+#include "latency.h"
 #include "meta.h"
 #include "pages.h"
 #include "workers.h"
@@ -67,10 +68,12 @@ static int submit_and_wait(struct ca_base *base, struct bio *bio)
 	bio->bi_private = &done;
 	bio->bi_end_io = complete_part;
 	bio->bi_opf |= REQ_SYNC;
+	base->first.since = ca_latency_begin(&base->ca->latency);
 	dm_submit_bio_remap(base->bio, bio);
 	/* The reader's cgroup may be throttled for longer than a task may hang. */
 	while (!wait_for_completion_io_timeout(&done, RECHECK_WAIT))
 		;
+	ca_latency_end(&base->ca->latency, false, CA_PHASE_DEVICE, &base->first.since);
 	return blk_status_to_errno(bio->bi_status);
 }
 
