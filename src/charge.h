@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Accounting: what the device mapper does once for each of its bios, and the bio's control group. */
+/* Accounting, which the device mapper does once for each of its bios, and the control group. */
 #ifndef CA_CHARGE_H
 #define CA_CHARGE_H
 

@@ -11,6 +11,7 @@
 #include <linux/bio.h>
 #include <linux/blk-integrity.h>
 #include <linux/blkdev.h>
+#include <linux/cgroup-defs.h>
 #include <linux/crypto.h>
 #include <linux/device-mapper.h>
 #include <linux/log2.h>
@@ -59,6 +60,16 @@ static inline void ca_bio_copy_hints(struct bio *dst, const struct bio *src)
 #endif
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
 	dst->bi_write_stream = src->bi_write_stream;
+#endif
+}
+
+/* Whether a control group is the root of its hierarchy; without control groups all is in it. */
+static inline bool ca_css_is_root(const struct cgroup_subsys_state *css)
+{
+#ifdef CONFIG_CGROUPS
+	return !css || !css->parent;
+#else
+	return true;
 #endif
 }
 

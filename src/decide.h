@@ -209,8 +209,7 @@ static inline unsigned int ca_write_size(unsigned int rest, unsigned int max, un
  * @sharers: then the next fragment is the rest divided by this number
  * @block: of the lower device, and at least the largest unit, in bytes; a power of two
  *
- * A write's fragment is a bio of its own, so that each but the last is a multiple of @block; the
- * last one is if the bio is.
+ * Each but the last is a multiple of @block; the last one is if the bio is.
  *
  * Return: bytes, no more than @rest.
  */

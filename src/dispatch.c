@@ -33,7 +33,7 @@
  */
 #define SHARED_READ	(64U * 1024)
 
-/* The smallest part that is split off to be shared: a write's costs the lower device a bio. */
+/* The smallest part that is split off to be shared; a write's takes a hand-over more. */
 #define READ_MIN	(16U * 1024)
 #define WRITE_MIN	(32U * 1024)
 
@@ -48,7 +48,7 @@
 
 static unsigned int fragment_kib = 128;
 module_param(fragment_kib, uint, 0644);
-MODULE_PARM_DESC(fragment_kib, "Most that a fragment of a new device converts, in KiB, 4 to 1024");
+MODULE_PARM_DESC(fragment_kib, "Most that a new device converts as one, in KiB, 4 to 1024");
 
 /* dm-crypt's, so that its options are good for this module in its place. */
 static unsigned int max_read_size;

@@ -20,8 +20,8 @@ struct dm_crypt_io;
  * Immutable after ctr:
  * @no_offload: READ, WRITE: the user's options keep a conversion on its CPU
  * @needs_worker: READ, WRITE: only a worker may convert, see decide.h
- * @block: a write is split at multiples of it, in bytes: the lower device's logical block, or the
- *	largest unit
+ * @block: bios and shares of a write begin at multiples of it, in bytes: the lower device's logical
+ *	block, or the largest unit
  *
  * Settings that messages change at any time, each read once where it matters:
  * @fragment_bytes: READ, WRITE: the largest fragment, a multiple of the unit size; @block if that

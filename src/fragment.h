@@ -81,8 +81,8 @@ enum ca_fragment_state {
  * @ctx: the conversion; see there for the parts that the driver's callbacks share
  *
  * Shared by a whole and its shares:
- * @unconverted: its shares that are not converted, its own last one included. Who takes it to zero,
- *	or finds itself the last one, owns the whole
+ * @unconverted: its shares that are not converted, its own last one included. The thread that takes
+ *	it to zero, or is the last one, owns the whole
  * @share_error: the first error of a share, as a negative errno
  *
  * In ca_zoned.order, protected by its lock:

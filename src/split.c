@@ -42,8 +42,8 @@ static const struct bio_vec *find_bounce(const struct dm_crypt_io *whole, sector
  *	fragment that is no share, sector, bytes and bounce pages are set
  * @bytes: the size of the part, a multiple of the unit
  *
- * A write is converted into the bounce pages of the fragment, or of the whole that it is a share of;
- * a read in place.
+ * A write is converted into the bounce pages of the fragment, or of the whole that it is a share
+ * of; a read in place.
  *
  * Context: Any; the splitter.
  */

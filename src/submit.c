@@ -4,8 +4,8 @@
  * bio itself, and ends when that has answered.
  *
  * A submitter below map does not wait for room in a lower device that can tell that it has none.
- * Then the fragment goes to a writer, which waits. So a program that asked not to wait is never told
- * that its write would have had to: parts of it may be written already.
+ * Then the fragment goes to a writer, which waits. So a program that asked not to wait is never
+ * told that its write would have had to: parts of it may be written already.
  */
 #include "submit.h"
 
@@ -55,16 +55,15 @@ static bool is_refused(const struct dm_crypt_io *io, blk_status_t status)
 /* The lower device has answered. */
 static void complete_write(struct dm_crypt_io *io, blk_status_t status)
 {
+	if (unlikely(status && is_refused(io, status))) {
+		ca_fragment_move(io, CA_FRAGMENT_CONVERTED);
+		ca_writers_add(&io->ca->writers, io);
+		return;
+	}
 	ca_latency_end(&io->ca->latency, true, CA_PHASE_DEVICE, &io->since);
 	ca_writers_note_age(&io->ca->writers, jiffies - io->submitted);
-	if (unlikely(status)) {
-		if (is_refused(io, status)) {
-			ca_fragment_move(io, CA_FRAGMENT_CONVERTED);
-			ca_writers_add(&io->ca->writers, io);
-			return;
-		}
+	if (unlikely(status))
 		ca_base_report_error(io->base, io->sector, io->bytes, status);
-	}
 	end_write(io, status, false);
 }
 
@@ -128,7 +127,8 @@ static void submit(struct dm_crypt_io *io, blk_opf_t nowait)
  * Whether the lower device can tell that it has no room for the bio, instead of waiting. A queue of
  * requests can: it has begun nothing then. A stack of devices may have written a part, and raid1
  * and raid10 of some kernels lose a write of one of their disks. Bios that have to be split are
- * refused always. Metadata is attached to a bio only once.
+ * refused always: an entry of the list of pages may be several segments. Metadata is attached to a
+ * bio only once.
  */
 static bool can_refuse(const struct dm_crypt_io *io)
 {
@@ -137,7 +137,8 @@ static bool can_refuse(const struct dm_crypt_io *io)
 
 	return queue_is_mq(queue) && bdev_nowait(bdev) && !io->base->meta &&
 	       io->bytes >> SECTOR_SHIFT <= queue_max_sectors(queue) &&
-	       io->bounce.count <= queue_max_segments(queue);
+	       io->bounce.count + io->bytes / queue_max_segment_size(queue) <=
+	       queue_max_segments(queue);
 }
 
 /**
@@ -156,11 +157,19 @@ void ca_submit_drop(struct dm_crypt_io *io, bool clear)
  * ca_submit_own() - hands a fragment of the caller's own bio to the lower device
  * @io: the fragment, converted, owned by the caller, which must not touch it afterwards
  *
+ * If the lower device cannot tell that it has no room, and the submitter asked not to wait, a
+ * writer submits it.
+ *
  * Context: The submitter's task, below submit_bio().
  */
 void ca_submit_own(struct dm_crypt_io *io)
 {
-	submit(io, can_refuse(io) ? REQ_NOWAIT : 0);
+	const bool is_asked = can_refuse(io);
+
+	if (io->base->is_nowait && !is_asked)
+		ca_writers_add(&io->ca->writers, io);
+	else
+		submit(io, is_asked ? REQ_NOWAIT : 0);
 }
 
 /**

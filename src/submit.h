@@ -7,7 +7,7 @@
 
 struct dm_crypt_io;
 
-/* Submits the caller's own write; submits anybody's, and may wait; ends one with an error. */
+/* Submits the caller's own write; submits any write, and may wait; ends one with an error. */
 void ca_submit_own(struct dm_crypt_io *io);
 void ca_submit_write(struct dm_crypt_io *io);
 void ca_submit_drop(struct dm_crypt_io *io, bool clear);

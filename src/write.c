@@ -5,8 +5,8 @@
  * Each fragment goes to the lower device as one bio, so it is as large as that takes: a disk may be
  * limited by requests rather than by bytes. Its conversion is shared with other threads.
  *
- * A fragment that the submitter itself has converted, below map, it also submits. All others go to a
- * writer (writers.c). So do these while a writer is busy: what it submits is sorted and merged.
+ * The submitter also submits what it has converted itself, below map. All else goes to a writer
+ * (writers.c). So does this while a writer is busy: what it submits is sorted and merged.
  *
  * If the IV generator or an authenticated cipher asks for it, a write is copied into its bounce
  * pages and converted there. A write that is small enough to be one fragment needs no clone: the
@@ -25,8 +25,9 @@
  * that it waits for is held by fragments that have all they need, or by splitters that wait for
  * something later in the order; a fragment that has all it needs ends by itself. Metadata is held
  * while the base waits in a queue as well: it may be in use, by fragments that were split off
- * before, or hold the tags of a read that is to be read again. So only bases that have none are in
- * split_wq, and those that have some are in meta_wq, where none waits for metadata.
+ * before, or hold the tags of a read that is to be read again. So only bases that have none are
+ * queued on split_wq, and those that have some on meta_wq, where none waits for metadata. (A read
+ * through bounce pages takes its metadata on split_wq, and all else that it needs after that.)
  *
  * Pages after the first are taken only if they are at hand: the fragment is trimmed to the pages
  * that it got; one write at a time that must not be split waits for all of its pages (see pages.c).
@@ -71,7 +72,7 @@ static void write_converted(struct dm_crypt_io *io, bool in_task)
 {
 	const bool is_ordered = io->ca->zoned.is_ordered;
 
-	/* Who is not the last must not touch it any more. Acquire orders the others' shares. */
+	/* Only the last one may touch it any more. Acquire orders the others' shares. */
 	if (atomic_read_acquire(&io->unconverted) != 1 && !atomic_dec_and_test(&io->unconverted))
 		return;
 	if (unlikely(io->ctx.error || io->share_error)) {
@@ -89,7 +90,7 @@ static void write_converted(struct dm_crypt_io *io, bool in_task)
 		ca_writers_add(&io->ca->writers, io);
 }
 
-/* The same for a share that is a fragment of its own. The whole has a reference on the base, too. */
+/* The same for a share that is a fragment of its own. The whole has a reference on the base. */
 static void share_converted(struct dm_crypt_io *io, bool in_task)
 {
 	struct dm_crypt_io *whole = io->whole;
@@ -295,7 +296,7 @@ static void split_work(struct work_struct *work)
  */
 void ca_write_start(struct ca_base *base)
 {
-	if (base->is_plugged)
+	if (base->is_plugged && !base->ca->zoned.is_ordered)
 		ca_writers_expect(&base->ca->writers);
 	/* Writes that came earlier and wait for memory are not overtaken. */
 	if (atomic_read(&base->ca->split.waiting) || !convert_write(base, CA_FROM_MAP))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Writers: whoever converts a write of another task leaves it to a writer, a work item that submits
- * to the lower device and does nothing else.
+ * Writers: a thread that converts another task's write leaves it to a writer, a work item that
+ * submits to the lower device and does nothing else.
  *
  * A submission sleeps as long as the lower device has no room. A worker that slept there would be
  * missing for reads; a task of the user may be stopped by the scheduler for long, and bios that are
@@ -23,7 +23,6 @@
 #include "writers.h"
 
 #include <linux/blkdev.h>
-#include <linux/cgroup-defs.h>
 #include <linux/list_sort.h>
 #include <linux/lockdep.h>
 #include <linux/sched.h>
@@ -113,6 +112,8 @@ static bool take(struct ca_writer *writer, struct list_head *list)
 	is_any = !list_empty(&writer->list);
 	list_splice_init(&writer->list, list);
 	set_state(writer, is_any ? CA_WRITER_BUSY : CA_WRITER_IDLE);
+	if (writer == &writers->first)
+		writers->held_bytes = 0;
 	if (!is_any && writer->css)
 		list_del(&writer->entry);
 	spin_unlock_irq(&writers->lock);
@@ -125,7 +126,6 @@ static void wake(struct ca_writer *writer)
 	if (writer->state == CA_WRITER_BUSY)
 		return;
 	set_state(writer, CA_WRITER_BUSY);
-	writer->writers->held_bytes = 0;
 	ca_workers_queue_writer(writer->writers->workers, &writer->work, 0);
 }
 
@@ -154,8 +154,10 @@ static void group_work(struct work_struct *work)
 	unsigned int noio = memalloc_noio_save();
 	LIST_HEAD(list);
 
-	while (take(writer, &list))
+	while (take(writer, &list)) {
 		submit_all(writer, &list);
+		cond_resched();
+	}
 	/* One that was made for a group has left the list of groups: nobody finds it any more. */
 	if (writer != &writers->overflow)
 		kfree(writer);
@@ -191,7 +193,7 @@ static struct cgroup_subsys_state *group_of(struct dm_crypt_io *io)
 	if (!io->base->is_accounted)
 		ca_charge_start(io->base);
 	css = io->base->css;
-	return css && css->parent ? css : NULL;
+	return ca_css_is_root(css) ? NULL : css;
 }
 
 /* Hands a fragment to its group's writer, which is made if there is none. */
@@ -233,6 +235,7 @@ static void first_work(struct work_struct *work)
 			hand_on(first->writers, io, css);
 		}
 		submit_all(first, &list);
+		cond_resched();
 	}
 	memalloc_noio_restore(noio);
 }
@@ -272,6 +275,8 @@ static void unplugged(struct blk_plug_cb *cb, bool from_schedule)
 	writers->plugs--;
 	if (!list_empty(&writers->first.list))
 		wake(&writers->first);
+	/* Pairs with prepare_to_wait_event(): this sees the waiter, or that sees the count. */
+	smp_mb();
 	/* With the lock held: the device may be about to go. */
 	wake_up_var(&writers->plugs);
 	spin_unlock_irqrestore(&writers->lock, flags);
@@ -324,7 +329,9 @@ void ca_writers_init(struct ca_writers *writers, struct ca_workers *workers,
 void ca_writers_exit(struct ca_writers *writers)
 {
 	wait_var_event(&writers->plugs, !READ_ONCE(writers->plugs));
-	/* Who took the last plug away may still hold the lock. */
+	/* The thread that took the last plug away may still hold the lock. */
 	spin_lock_irq(&writers->lock);
 	spin_unlock_irq(&writers->lock);
+	/* It may have been woken once more than it had work, or wait to begin without any. */
+	cancel_delayed_work_sync(&writers->first.work);
 }

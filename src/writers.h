@@ -58,7 +58,7 @@ struct ca_writer {
  * @groups: further ones, of control groups that write now
  * @overflow: one for all groups for which there is no memory; never in @groups
  * @plugs: plugs of submitters, at the end of which @first is woken
- * @held_bytes: of writes for which @first was not woken
+ * @held_bytes: of writes that @first has not taken
  *
  * Guesses that anybody may change:
  * @waited: when the lower device last had a writer wait, in jiffies
@@ -80,10 +80,10 @@ struct ca_writers {
 };
 
 /*
- * Whether a write had better go to a writer although its submitter could submit it: there are others
- * with which it can be sorted and merged; or the lower device has had no room lately; or more is to
- * come (@is_deep) and the device takes so long for each bio that to gather them takes nothing
- * beside.
+ * Whether a write had better go to a writer although its submitter could submit it: there are
+ * others with which it can be sorted and merged; or the lower device has had no room lately; or
+ * more is to come (@is_deep) and the device takes so long for each bio that gathering them costs
+ * little beside that.
  */
 static inline bool ca_writers_are_wanted(const struct ca_writers *writers, bool is_deep)
 {

@@ -8,6 +8,7 @@
 #include "zoned.h"
 
 #include <linux/lockdep.h>
+#include <linux/sched.h>
 #include <linux/sched/mm.h>
 
 #include "../dm-crypt-async.h"
@@ -64,6 +65,7 @@ static void submit_ready(struct ca_zoned *zoned)
 			ca_submit_drop(io, false);
 		else
 			ca_submit_write(io);
+		cond_resched();
 		spin_lock_irq(&zoned->lock);
 	}
 	spin_unlock_irq(&zoned->lock);

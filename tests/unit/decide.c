@@ -282,6 +282,35 @@ static void check_split(unsigned int device_block)
 	point(ok, text);
 }
 
+/* Whether a write is cut into bios that a lower device with such blocks takes. */
+static int write_fits(unsigned int bytes, unsigned int max, unsigned int block)
+{
+	unsigned int rest = bytes;
+	unsigned int size;
+
+	for (; rest; rest -= size) {
+		size = ca_write_size(rest, max, block);
+		if (!size || size > rest || size % block || (size > max && size > block))
+			return 0;
+	}
+	return 1;
+}
+
+static void check_writes(void)
+{
+	unsigned int block, bytes, max;
+	int ok = 1;
+
+	for (block = 4 * KIB; block <= 64 * KIB; block *= 2)
+		for (bytes = block; bytes <= 1024 * KIB + block; bytes += block)
+			for (max = 512; max <= 1280 * KIB; max += max / 2 + 512)
+				ok &= write_fits(bytes, max, block);
+	point(ok, "bios for devices of each block and each limit");
+	point(ca_write_size(1024 * KIB, 255 * 512, 4 * KIB) == 124 * KIB,
+	      "a limit that is no multiple of the block");
+	point(ca_write_size(4608, 1024 * KIB, 4 * KIB) == 4608, "one bio, if that has room");
+}
+
 static void check_splits(void)
 {
 	unsigned int block;
@@ -346,6 +375,7 @@ int main(void)
 	check_wake();
 	check_overdue();
 	check_splits();
+	check_writes();
 	for (i = 0; cases[i].text; i++)
 		point(ca_decide(&cases[i].choice) == cases[i].where, cases[i].text);
 	printf("1..%d\n", number);
