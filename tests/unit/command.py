@@ -226,11 +226,12 @@ def broken():
             return [cls.found]
 
     doctor._findings.clear()
-    mappings, doctor.all_mappings = doctor.all_mappings, lambda: [Mapping]
+    mappings, doctor.encrypted = doctor.encrypted, \
+        lambda: [(Mapping, Mapping.table())]
     try:
         doctor._mappings()
     finally:
-        doctor.all_mappings = mappings
+        doctor.encrypted = mappings
     (_, said, advice), (_, counted, _) = doctor._findings
     assert "writes are refused" in said, said
     equal(advice, "copy the data, reboot, report it", "what to do")
@@ -274,11 +275,12 @@ def old_module():
         assert said in text, f"{said}: {text}"
     assert "broken" not in text, text
     doctor._findings.clear()
-    mappings, doctor.all_mappings = doctor.all_mappings, lambda: [Mapping]
+    mappings, doctor.encrypted = doctor.encrypted, \
+        lambda: [(Mapping, Mapping.table())]
     try:
         doctor._mappings()
     finally:
-        doctor.all_mappings = mappings
+        doctor.encrypted = mappings
     (_, counted, _), = doctor._findings
     assert "14 driver_timeouts" in counted, counted
 

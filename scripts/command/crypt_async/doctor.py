@@ -7,7 +7,7 @@ import re
 import subprocess
 
 from .common import MODULE, colour, is_loaded, parameter, read
-from .mapping import all_mappings, stands_in
+from .mapping import encrypted, stands_in
 from .report import FAULTS, is_on_module
 from .takeover import RELEASE, TAKEOVER
 
@@ -126,10 +126,9 @@ def _driver():
 
 
 def _mappings():
-    for mapping in all_mappings():
-        for line, status in zip(
-                [line for line in mapping.table() if is_on_module(line)],
-                mapping.status()):
+    for mapping, lines in encrypted():
+        for line, status in zip(filter(is_on_module, lines),
+                                mapping.status()):
             if status.get("broken"):
                 _wrong(f"{mapping.name} at {line.start} is broken: the module "
                        "found its own state wrong; writes are refused",

@@ -18,6 +18,9 @@ OLD_NAMES = {"waited": "mem_waits", "refused": "crypto_errors",
              "forged": "auth_errors", "overdue": "driver_timeouts",
              "in_flight_most": "in_flight_max"}
 
+# How UUIDs of LVM and multipath begin.
+OTHERS = re.compile(r"LVM-|(part\d+-)?mpath-")
+
 
 class Line:
     """A line of a table, with the words of the targets of interest here."""
@@ -109,6 +112,13 @@ class Mapping:
             raise
         self.uuid, self.dev = answer.uuid, answer.dev
 
+    @classmethod
+    def listed(cls, name, dev, uuid):
+        """One whose device number and UUID are known."""
+        found = cls.__new__(cls)
+        found.name, found.dev, found.uuid = name, dev, uuid
+        return found
+
     @property
     def is_suspended(self):
         """Is it suspended?"""
@@ -123,7 +133,7 @@ class Mapping:
 
     def _lines(self, flags):
         return [Line(*line) for line in ioctl.unpack_table(ioctl.call(
-            ioctl.TABLE_STATUS, self.name, size=ioctl.LARGE,
+            ioctl.TABLE_STATUS, self.name,
             flags=flags | ioctl.SECURE_DATA_FLAG))]
 
     def table(self):
@@ -211,14 +221,27 @@ def _pairs(words):
 
 def all_mappings():
     """All of them, by name."""
-    found = []
     try:
-        for name in sorted(ioctl.names()):
-            with contextlib.suppress(Problem):      # it went away meanwhile
-                found.append(Mapping(name))
+        return [Mapping.listed(*device) for device in sorted(ioctl.devices())]
     except FileNotFoundError:
-        pass            # no device mapper
-    return found
+        return []       # no device mapper
+
+
+def encrypted():
+    """(mapping, lines) of each that is encrypted, on whichever module. A
+    mapping of a subsystem that makes others is not asked for its table, and
+    one that went away meanwhile is left out."""
+    for mapping in all_mappings():
+        if OTHERS.match(mapping.uuid):
+            continue
+        try:
+            lines = mapping.table()
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            continue
+        if any(line.is_crypt for line in lines):
+            yield mapping, lines
 
 
 @contextlib.contextmanager

@@ -5,10 +5,10 @@ opening volumes on crypt-async in the first place."""
 import contextlib
 import re
 
-from . import keys, verify
+from . import ioctl, keys, verify
 from .common import (BUSY, CRYPT_ASYNC, DEVICE, DM_CRYPT, USAGE, Problem,
                      keep_private, load_module, run, say)
-from .mapping import Mapping, all_mappings, stands_in
+from .mapping import Mapping, encrypted, stands_in
 
 
 def _why_not(mapping, lines, target):
@@ -19,10 +19,9 @@ def _why_not(mapping, lines, target):
     if mapping.is_suspended:
         return "is suspended: resume it first (cryptsetup luksResume, or " \
                "dmsetup resume)"
-    others = [name for name in (m.name for m in all_mappings())
-              if name.startswith((f"{mapping.name}-hotzone",
-                                  f"{mapping.name}-overlay"))]
-    if others:
+    if any(name.startswith((f"{mapping.name}-hotzone",
+                            f"{mapping.name}-overlay"))
+           for name, _, _ in ioctl.devices()):
         return "is being reencrypted: wait until that is over"
     if target == CRYPT_ASYNC and stands_in():
         return "is on this module already, under the name crypt"
@@ -103,9 +102,9 @@ def move_all(target):
     there is none."""
     code = 0
     other = DM_CRYPT if target == CRYPT_ASYNC else CRYPT_ASYNC
-    for mapping in all_mappings():
+    for mapping, lines in encrypted():
         try:
-            if any(line.target == other for line in mapping.table()):
+            if any(line.target == other for line in lines):
                 move(mapping.name, target)
         except Problem as problem:
             say(str(problem))
@@ -154,12 +153,12 @@ def _adopt_opened(name, options):
     """Move what cryptsetup has opened: the mapping, and those under it that a
     cascade of ciphers has."""
     wants_keyring = "--disable-keyring" not in options
-    for mapping in all_mappings():
+    for mapping, lines in encrypted():
         if mapping.name != name and not re.fullmatch(
                 re.escape(name) + r"_\d+", mapping.name):
             continue
-        crypt = [line for line in mapping.table() if line.is_crypt]
-        if not crypt or stands_in():
+        crypt = [line for line in lines if line.is_crypt]
+        if stands_in():
             continue
         if keys.luks_uuid(mapping) and wants_keyring and \
                 not crypt[0].keyring:

@@ -14,7 +14,7 @@ import time
 import tty
 
 from .common import CRYPT_ASYNC, Problem, colour, is_loaded
-from .mapping import Mapping, all_mappings, stands_in
+from .mapping import Mapping, encrypted, stands_in
 
 MIB = 1 << 20
 PHASES = ("queue", "convert", "device")
@@ -31,8 +31,8 @@ def is_on_module(line):
 
 def mappings_on_module():
     """Those that have a line on this module."""
-    return [mapping for mapping in all_mappings()
-            if any(is_on_module(line) for line in mapping.table())]
+    return [mapping for mapping, lines in encrypted()
+            if any(map(is_on_module, lines))]
 
 
 def is_synchronous(driver):

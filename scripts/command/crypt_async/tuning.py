@@ -6,7 +6,7 @@ import os
 
 from .common import USAGE, Problem
 from .mapping import Kernel, Mapping
-from .report import SETTINGS, mappings_on_module
+from .report import SETTINGS, is_on_module
 
 KEPT = "/etc/crypt-async/tune.conf"
 HEAD = ("# Settings that mappings get when they come up: a name, then "
@@ -65,7 +65,7 @@ def tune(name, words, persistent):
         raise Problem(f"{' '.join(bad) or 'nothing'}: say reset, or "
                       f"<setting>=<value> with {', '.join(SETTINGS)}", USAGE)
     mapping = Mapping(name)
-    if mapping.name not in [each.name for each in mappings_on_module()]:
+    if not any(map(is_on_module, mapping.table())):
         raise Problem(f"{mapping.name} is not on crypt-async")
     _send(mapping, words)
     if persistent:
@@ -76,6 +76,6 @@ def tune(name, words, persistent):
 def apply(name):
     """Give a mapping the settings that are kept for it, if any."""
     words = _kept().get(name)
-    if words and name in [mapping.name for mapping in mappings_on_module()]:
-        _send(Mapping(name), words)
+    if words and any(map(is_on_module, (mapping := Mapping(name)).table())):
+        _send(mapping, words)
     return 0
