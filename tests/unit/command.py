@@ -155,10 +155,10 @@ def kept():
         for name, words in (("a", ["cpus=0-3"]), ("b", ["page_limit=9"]),
                             ("a", ["inline_kib=4", "cpus=1"])):
             tuning._keep(name, words)
-        equal(tuning._kept(), {"a": ["cpus=1", "inline_kib=4"],
-                               "b": ["page_limit=9"]}, "kept")
+        equal(tuning._kept("a"), ["cpus=1", "inline_kib=4"], "kept")
         tuning._keep("a", ["reset"])
-        equal(tuning._kept(), {"b": ["page_limit=9"]}, "after a reset")
+        equal(tuning._kept("a"), [], "after a reset")
+        equal(tuning._kept("b"), ["page_limit=9"], "of another one")
 
 
 @point
@@ -207,7 +207,8 @@ def broken():
 
     class Mapping:
         """Of a device that is."""
-        name, uuid = "a", "CRYPT-PLAIN-a"
+        name = shown = "a"
+        uuid = "CRYPT-PLAIN-a"
         found = dict.fromkeys(
             ("reads", "writes", "read_bytes", "written_bytes", "fragments",
              "inline", "queued", "deferred", "parked", "mem_waits",
@@ -254,7 +255,8 @@ def old_module():
 
     class Mapping:
         """Of a device on it."""
-        name, uuid = "a", "CRYPT-PLAIN-a"
+        name = shown = "a"
+        uuid = "CRYPT-PLAIN-a"
 
         @staticmethod
         def table():

@@ -33,7 +33,8 @@ class DeviceMapper:
 
     def __init__(self):
         self.made, self.calls, self._minor = {}, collections.Counter(), 0
-        self.answers, self.targets = {}, ["crypt", "crypt-async", "linear"]
+        self.sent, self.answers = [], {}
+        self.targets = ["crypt", "crypt-async", "linear"]
 
     def make(self, name, table=(), uuid="", **how):
         """One more mapping."""
@@ -91,6 +92,7 @@ class DeviceMapper:
             return self._lines(made, flags), len(made.table), 0
         if command == ioctl.MESSAGE:
             words = data[8:].split(b"\0", 1)[0].decode()
+            self.sent.append(words)
             answer = self.answers.get(words)
             return answer and answer.encode() + b"\0", 0, 0
         if command == ioctl.CREATE:

@@ -3,11 +3,15 @@
 names of every kind."""
 
 import contextlib
+import ctypes
 import io
+import os
+import tempfile
 import time
 
 import made_up
-from crypt_async import common, ioctl, mapping, move, report, tuning
+from crypt_async import (common, ioctl, mapping, move, names, report, tuning,
+                         verify)
 from points import end, equal, point
 
 KEY = "0123456789abcdef" * 8
@@ -115,6 +119,148 @@ def others():
     equal([found.name for found in report.mappings_on_module()],
           ["bare", "moved", "named"], "on the module")
     assert sum(made.calls.values()) <= 4, made.calls
+
+
+# Of every kind that cryptsetup takes, and some that only the kernel does.
+NAMES = ("plain", "my disk", "größe", "data#1", "#1", "a:b+c=d@e", "-dash",
+         "it's", 'say "x"', "a\\b", "50%", "tab\there", "n" * 127)
+
+
+def libdevmapper():
+    """What libdevmapper makes of a name for the kernel, None of what it
+    refuses. As it asks the kernel for its version before it makes a task, the
+    task is made of zeros here, and looked at: the second word is the name,
+    the third one is what the kernel gets, if that differs."""
+    library = ctypes.CDLL("libdevmapper.so.1.02.1")
+
+    def mangle(name):
+        task = (ctypes.c_char_p * 4096)()
+        if library.dm_task_set_name(task, name):
+            return task[2] or task[1]
+        return None
+    return mangle
+
+
+@point
+def mangled():
+    """Names are mangled as libdevmapper does, and back."""
+    theirs = libdevmapper()
+    for name in (*NAMES, r"my\x20disk", r"x\x2", r"\xzz", "".join(
+            set(map(chr, range(33, 127))) - set("/\\"))):
+        data = name.encode()
+        if (wanted := theirs(data)) is None:
+            print(f"# libdevmapper refuses {name!r}")
+            continue
+        equal(names.mangle(name), wanted.decode(), name)
+        if "\\x" not in name:
+            equal(names.unmangle(wanted.decode()), name, "and back")
+    equal(names.mangle(b"\xff".decode(errors="surrogateescape")),
+          theirs(b"\xff").decode(), "no UTF-8")
+    equal(names.shown(r"my\x20disk"), "my disk", "as it is shown")
+    for name in (r"a\x0ab", r"a\xffb", r"a\x1b[31m"):
+        equal(names.shown(name), name, "what would disturb a terminal")
+
+
+@contextlib.contextmanager
+def stat_of(number):
+    """Each path is a block device of this number."""
+    old, os.stat = os.stat, lambda path: os.stat_result(
+        (0o60660, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, number))
+    try:
+        yield
+    finally:
+        os.stat = old
+
+
+@point
+def found_by_name():
+    """A mapping is found by each name, however the kernel has it, and by its
+    nodes."""
+    made, theirs = dm(), libdevmapper()
+    for name in NAMES:
+        made.make(theirs(name.encode()), CRYPT)
+    made.make(b"raw name", CRYPT)           # as dmsetup --manglename none
+    made.make(b"latin \xff", CRYPT)
+    for name in (*NAMES, "raw name"):
+        found = mapping.Mapping(name)
+        equal(found.table()[0].target, "crypt", name)
+        if "\t" not in name:
+            equal(found.shown, name, "as it is shown")
+        path = mapping.Mapping(f"/dev/mapper/{name}")
+        equal(path.name, found.name, "by its path")
+    mapping.Mapping(b"latin \xff".decode(errors="surrogateescape"))
+    equal(mapping.Mapping(r"/dev/mapper/my\x20disk").shown, "my disk",
+          "by the path that there is")
+    for number, each in enumerate(made.made.values()):
+        with stat_of(os.makedev(253, number)):
+            found = mapping.Mapping(f"/dev/dm-{number}")
+        equal(found.name, each.name.decode(errors="surrogateescape"), "node")
+    for name in ("nothing", "/dev/mapper/nothing", "/dev/nothing", "/dev/null",
+                 "/etc/hostname", "n" * 128, "/", ""):
+        try:
+            mapping.Mapping(name)
+            raise AssertionError(f"{name!r} is a mapping")
+        except common.Problem:
+            pass
+    with stat_of(os.makedev(8, 0)):
+        try:
+            mapping.Mapping("/dev/sda")
+            raise AssertionError("/dev/sda is a mapping")
+        except common.Problem as problem:
+            assert "/dev/sda is not a mapping" in str(problem), str(problem)
+
+
+@point
+def settings():
+    """Settings of a mapping with any name are kept and given back; lines of
+    others stay as they are."""
+    theirs = libdevmapper()
+    with tempfile.TemporaryDirectory() as directory:
+        tuning.KEPT = f"{directory}/tune.conf"
+        for name in NAMES:
+            made = dm()
+            made.make(theirs(name.encode()), ASYNC)
+            made.make("data", ASYNC)
+            quietly(tuning.tune, name, ["inline_kib=8"], True)
+            quietly(tuning.tune, name, ["fragment_kib=64"], True)
+            made.sent.clear()
+            equal(tuning.apply("data"), 0, "one without")
+            equal(made.sent, [], f"data gets nothing of {name}")
+            with stat_of(os.makedev(253, 0)):
+                tuning.apply("/dev/dm-0")
+            equal(made.sent, ["tune inline_kib=8 fragment_kib=64"], name)
+        with open(tuning.KEPT, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        assert "plain inline_kib=8 fragment_kib=64" in lines, lines
+        mine = ["", "# by hand", "data#1 inline_kib=4   # why", "  plain  a=1",
+                r"old\x20one inline_kib=2", "'broken inline_kib=1"]
+        with open(tuning.KEPT, "w", encoding="utf-8") as file:
+            file.write("\n".join(mine))
+        made = dm()
+        for name in ("data", "data#1", "plain", r"old\x20one"):
+            made.make(name, ASYNC)
+        for name in ("data", "data#1", "plain", "old one"):
+            tuning.apply(name)
+        equal(made.sent, ["tune inline_kib=4", "tune a=1",
+                          "tune inline_kib=2"], "written by hand")
+        quietly(tuning.tune, "data", ["cpus=1"], True)
+        quietly(tuning.tune, "plain", ["reset"], True)
+        with open(tuning.KEPT, encoding="utf-8") as file:
+            equal(file.read().splitlines(),
+                  [*mine[:3], *mine[4:], "data cpus=1"], "the others' lines")
+
+
+@point
+def two_long_names():
+    """Two mappings whose names begin alike are checked at the same time."""
+    made = dm()
+    found = []
+    for last in "12":
+        made.make("n" * 126 + last, CRYPT)
+        found.append(mapping.Mapping("n" * 126 + last))
+    first, second = (verify.name_for(each) for each in found)
+    assert first != second, first
+    assert len(first) < 128, first
 
 
 end()

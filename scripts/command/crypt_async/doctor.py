@@ -130,12 +130,12 @@ def _mappings():
         for line, status in zip(filter(is_on_module, lines),
                                 mapping.status()):
             if status.get("broken"):
-                _wrong(f"{mapping.name} at {line.start} is broken: the module "
-                       "found its own state wrong; writes are refused",
+                _wrong(f"{mapping.shown} at {line.start} is broken: the "
+                       "module found its own state wrong; writes are refused",
                        "copy the data, reboot, report it")
             bad = {key: status[key] for key in FAULTS if status.get(key)}
             if bad:
-                _wrong(f"{mapping.name} at {line.start}: " + ", ".join(
+                _wrong(f"{mapping.shown} at {line.start}: " + ", ".join(
                     f"{value} {key}" for key, value in bad.items()),
                     "journalctl -k -g device-mapper says what happened")
 

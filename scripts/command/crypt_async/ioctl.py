@@ -61,16 +61,18 @@ def call(command, name="", *, size=SMALL, **how):
         size *= 2
 
 
-def _once(command, name, *, size, flags=0, payload=b"", count=0):
+def _once(command, name, *, size, dev=0, flags=0, payload=b"", count=0):
+    """The mapping is known by its name, or by its device number."""
     global _control
-    if len(name.encode()) > 127:
+    name = name.encode(errors="surrogateescape")
+    if len(name) > 127:
         raise OSError(errno.ENXIO, "no mapping has a name of that length")
     if _control is None:
         _control = os.open("/dev/mapper/control", os.O_RDWR | os.O_CLOEXEC)
     size = max(size, _HEADER.size + len(payload))
     buffer = bytearray(size)
     _HEADER.pack_into(buffer, 0, *_VERSION, size, _HEADER.size, count, 0,
-                      flags, 0, 0, 0, name.encode(), b"")
+                      flags, 0, 0, dev, name, b"")
     buffer[_HEADER.size:_HEADER.size + len(payload)] = payload
     request = 0xC0000000 | _HEADER.size << 16 | 0xFD << 8 | command
     try:
@@ -83,14 +85,14 @@ def _once(command, name, *, size, flags=0, payload=b"", count=0):
 
 def text(data):
     """A string as the kernel keeps it."""
-    return data.split(b"\0", 1)[0].decode()
+    return data.split(b"\0", 1)[0].decode(errors="surrogateescape")
 
 
 def pack_table(table):
     """A table, (start, length, target, params) for each line, for LOAD."""
     out = b""
     for start, length, target, params in table:
-        words = params.encode() + b"\0"
+        words = params.encode(errors="surrogateescape") + b"\0"
         words += bytes(-(len(words) + _TARGET.size) % 8)
         out += _TARGET.pack(start, length, 0, _TARGET.size + len(words),
                             target.encode()) + words

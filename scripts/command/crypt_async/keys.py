@@ -93,7 +93,7 @@ def _luks_device(mapping, device, header):
                                capture_output=True, check=False)
         if found.stdout.strip() == luks_uuid(mapping):
             return path
-    raise Problem(f"{mapping.name}: its LUKS header is not "
+    raise Problem(f"{mapping.shown}: its LUKS header is not "
                   + (f"in {header}" if header else "on the lower device")
                   + ": say where, as in crypt-async adopt NAME -- "
                   "--header FILE")
@@ -106,7 +106,7 @@ def volume_key(mapping, device, options):
     path = _luks_device(mapping, device, header)
     if header:
         path = _node(f"/dev/block/{device}")
-    say(f"{mapping.name}: the kernel needs the volume's key once more, to "
+    say(f"{mapping.shown}: the kernel needs the volume's key once more, to "
         "load another table;\nit went out of reach when the volume had been "
         "opened. A passphrase of the volume opens it.")
     text = run("cryptsetup", "luksDump", "--dump-volume-key", "--batch-mode",
@@ -114,7 +114,7 @@ def volume_key(mapping, device, options):
     dump = text[text.rindex("dump:") + 5:] if "dump:" in text else ""
     digits = "".join(re.findall(r"\b[0-9a-f]{2}\b", dump))
     if not digits:
-        raise Problem(f"{mapping.name}: cryptsetup gave no key", PERMISSION)
+        raise Problem(f"{mapping.shown}: cryptsetup gave no key", PERMISSION)
     return bytes.fromhex(digits)
 
 
@@ -156,7 +156,7 @@ def table_with_keys(mapping):
         lines = mapping.table()
     if any(line.is_crypt and not line.keyring and line.key != "-"
            and not line.key.strip("0") for line in lines):
-        raise Problem(f"{mapping.name}: its key has been wiped: cryptsetup "
+        raise Problem(f"{mapping.shown}: its key has been wiped: cryptsetup "
                       "luksResume brings it back", PERMISSION)
     return lines
 

@@ -9,7 +9,7 @@ import re
 import signal
 import time
 
-from . import ioctl
+from . import ioctl, names
 from .common import (BUSY, CRYPT_ASYNC, DM_CRYPT, MODULE, Problem, is_loaded,
                      parameter)
 
@@ -98,19 +98,47 @@ def stands_in():
     return is_loaded(MODULE) and parameter("replace_dm_crypt") == "Y"
 
 
-class Mapping:
-    """A mapped device, by its name."""
+def _status(**which):
+    try:
+        return ioctl.call(ioctl.STATUS, **which)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return None
+        raise
 
-    def __init__(self, name):
-        self.name = name.removeprefix("/dev/mapper/")
-        try:
-            answer = ioctl.call(ioctl.STATUS, self.name)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                raise Problem(f"{self.name}: there is no such mapping") \
-                    from None
-            raise
-        self.uuid, self.dev = answer.uuid, answer.dev
+
+def _find(word):
+    """The kernel's answer about a mapping."""
+    path = word if "/" in word else None
+    number = names.device(path) if path else None
+    if number is not None:
+        found = _status(dev=number)
+        if not found:
+            raise Problem(f"{path} is not a mapping")
+        return found
+    if path:
+        # Without udev there may be no node.
+        word = path.removeprefix(names.MAPPER)
+    for name in dict.fromkeys((names.mangle(word), word)):
+        if name and "/" not in name:
+            found = _status(name=name)
+            if found:
+                return found
+    raise Problem(f"{path or word}: there is no such mapping")
+
+
+class Mapping:
+    """A mapped device, by its name as the user has it or as the kernel does,
+    or by the path of its node. `name` is the kernel's."""
+
+    def __init__(self, word):
+        answer = _find(word)
+        self.name, self.uuid, self.dev = answer.name, answer.uuid, answer.dev
+
+    @property
+    def shown(self):
+        """Its name, for the user."""
+        return names.shown(self.name)
 
     @classmethod
     def listed(cls, name, dev, uuid):
@@ -171,7 +199,7 @@ class Mapping:
             if error.errno in (errno.ENOKEY, errno.EKEYREVOKED,
                                errno.EKEYEXPIRED):
                 raise
-            raise Problem(f"{self.name}: the kernel refuses the table: "
+            raise Problem(f"{self.shown}: the kernel refuses the table: "
                           f"{kernel.said()} ({error.strerror})") from None
 
     def clear(self):
@@ -200,7 +228,7 @@ class Mapping:
                 self._resume()
             except OSError as error:
                 self._go_back(targets, old)
-                raise Problem(f"{self.name}: it stays as it was, since the "
+                raise Problem(f"{self.shown}: it stays as it was, since the "
                               f"switch failed: {kernel.said()} "
                               f"({error.strerror})", BUSY) from None
         finally:

@@ -38,7 +38,7 @@ def _key_again(mapping, lines, error, options):
         return line.keyring, keys.volume_key(mapping, line.device, options)
     _, kind, description = line.keyring
     raise Problem(
-        f"{mapping.name}: its key is not in the keyring any more "
+        f"{mapping.shown}: its key is not in the keyring any more "
         f"({error.strerror}): add {kind} key {description!r} to a keyring "
         "that root's programs see, and try again")
 
@@ -62,7 +62,7 @@ def _loaded(mapping, table, again):
 def _refuse(mapping, lines, target):
     reason = _why_not(mapping, lines, target)
     if reason:
-        raise Problem(f"{mapping.name} {reason}",
+        raise Problem(f"{mapping.shown} {reason}",
                       BUSY if "suspended" in reason or "reencrypted" in reason
                       else USAGE)
 
@@ -76,25 +76,24 @@ def _switch(mapping, lines, target, table, again):
         now = mapping.table()
         _refuse(mapping, now, target)
         if [line.packed() for line in now] != found:
-            raise Problem(f"{mapping.name}: somebody else changed it "
+            raise Problem(f"{mapping.shown}: somebody else changed it "
                           "meanwhile; try again", BUSY)
         mapping.switch([line.packed() for line in lines])
 
 
-def move(name, target, options=()):
+def move(mapping, target, options=()):
     """Move a mapping, and say so."""
-    mapping = Mapping(name)
     lines = mapping.table()
     if all(line.target == target for line in lines if line.is_crypt) and \
             any(line.is_crypt for line in lines):
-        say(f"{mapping.name} is on {target} already")
+        say(f"{mapping.shown} is on {target} already")
         return
     _refuse(mapping, lines, target)
     keep_private()
     lines = keys.table_with_keys(mapping)
     _switch(mapping, lines, target, [line.moved(target) for line in lines],
             lambda error: _key_again(mapping, lines, error, options))
-    say(f"{mapping.name} is on {target} now")
+    say(f"{mapping.shown} is on {target} now")
 
 
 def move_all(target):
@@ -105,12 +104,12 @@ def move_all(target):
     for mapping, lines in encrypted():
         try:
             if any(line.target == other for line in lines):
-                move(mapping.name, target)
+                move(mapping, target)
         except Problem as problem:
             say(str(problem))
             code = code or problem.code
         except OSError as error:
-            say(f"{mapping.name}: {error.strerror}")
+            say(f"{mapping.shown}: {error.strerror}")
             code = code or DEVICE
     return code
 
@@ -121,7 +120,7 @@ def adopt(names, everything, options):
     if everything:
         return move_all(CRYPT_ASYNC)
     for name in names:
-        move(name, CRYPT_ASYNC, options)
+        move(Mapping(name), CRYPT_ASYNC, options)
     return 0
 
 
@@ -130,7 +129,7 @@ def release(names, everything, options):
     if everything:
         return move_all(DM_CRYPT)
     for name in names:
-        move(name, DM_CRYPT, options)
+        move(Mapping(name), DM_CRYPT, options)
     return 0
 
 
@@ -153,9 +152,10 @@ def _adopt_opened(name, options):
     """Move what cryptsetup has opened: the mapping, and those under it that a
     cascade of ciphers has."""
     wants_keyring = "--disable-keyring" not in options
+    opened = Mapping(name).name
     for mapping, lines in encrypted():
-        if mapping.name != name and not re.fullmatch(
-                re.escape(name) + r"_\d+", mapping.name):
+        if mapping.name != opened and not re.fullmatch(
+                re.escape(opened) + r"_\d+", mapping.name):
             continue
         crypt = [line for line in lines if line.is_crypt]
         if stands_in():
@@ -164,7 +164,7 @@ def _adopt_opened(name, options):
                 not crypt[0].keyring:
             _to_keyring(mapping, options)
         else:
-            move(mapping.name, CRYPT_ASYNC)
+            move(mapping, CRYPT_ASYNC)
 
 
 def open_volume(device, name, options):

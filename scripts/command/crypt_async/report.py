@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import select
+import shlex
 import struct
 import sys
 import termios
@@ -51,8 +52,8 @@ def describe(mapping):
     """Everything about a mapping, for JSON."""
     lines = [line for line in mapping.table() if is_on_module(line)]
     if not lines:
-        raise Problem(f"{mapping.name} is not on crypt-async: crypt-async "
-                      f"adopt {mapping.name} moves it")
+        raise Problem(f"{mapping.shown} is not on crypt-async: crypt-async "
+                      f"adopt {shlex.quote(mapping.shown)} moves it")
     found = mapping.status()
     targets = []
     for line, status in zip(lines, found):
@@ -68,7 +69,7 @@ def describe(mapping):
             "settings": {key: status[key] for key in SETTINGS},
             "statistics": {key: value for key, value in status.items()
                            if key not in SETTINGS and key != "driver"}})
-    return {"name": mapping.name, "uuid": mapping.uuid, "targets": targets}
+    return {"name": mapping.shown, "uuid": mapping.uuid, "targets": targets}
 
 
 def _share(part, whole):
@@ -221,7 +222,7 @@ class Watched:
         recent = latency.since(self.latency)
         self.stats, self.latency, self.at = stats, latency, now
         done = new["fragments"]
-        yield (f"{colour(1, self.mapping.name):20} "
+        yield (f"{colour(1, self.mapping.shown):20} "
                f"{stats['in_flight']} in flight, "
                f"{stats['pages'] * 4} KiB of memory, "
                f"inline {_share(new['inline'], done)}, shared "

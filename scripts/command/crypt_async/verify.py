@@ -54,13 +54,19 @@ def _places(table):
             yield start * 512 + random.randrange(last + 1) * _BYTES
 
 
+def name_for(mapping):
+    """A name for a table beside that of a mapping: no other mapping, and no
+    other process, has the same."""
+    return f"crypt-async-check-{os.minor(mapping.dev)}-{os.getpid()}"
+
+
 def same_data(mapping, table):
     """Raise a Problem unless a table reads what the mapping does."""
     page = mmap.mmap(-1, _BYTES)
-    with temporary(f"{mapping.name[:100]}-crypt-async-check", table) as dev, \
+    with temporary(name_for(mapping), table) as dev, \
             _opened(mapping.dev) as live, _opened(dev) as other:
         for at in _places(table):
             if not _is_same((live, other), page, at):
-                raise Problem(f"{mapping.name}: with this key the data would "
+                raise Problem(f"{mapping.shown}: with this key the data would "
                               f"be something else (at byte {at}): nothing "
                               "was changed")
