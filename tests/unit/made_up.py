@@ -33,7 +33,7 @@ class DeviceMapper:
 
     def __init__(self):
         self.made, self.calls, self._minor = {}, collections.Counter(), 0
-        self.sent, self.answers = [], {}
+        self.sent, self.seen, self.answers = [], [], {}
         self.targets = ["crypt", "crypt-async", "linear"]
 
     def make(self, name, table=(), uuid="", **how):
@@ -108,6 +108,7 @@ class DeviceMapper:
             made.loaded = None
         elif command == ioctl.SUSPEND and made.loaded is not None:
             made.table, made.loaded = made.loaded, None
+            self.seen.append((made.name, made.table))
         return None, 0, 0
 
     @staticmethod

@@ -5,13 +5,14 @@ names of every kind."""
 import contextlib
 import ctypes
 import io
+import json
 import os
 import tempfile
 import time
 
 import made_up
-from crypt_async import (common, ioctl, mapping, move, names, report, tuning,
-                         verify)
+from crypt_async import (common, ioctl, keys, mapping, move, names, report,
+                         tuning, verify)
 from points import end, equal, point
 
 KEY = "0123456789abcdef" * 8
@@ -43,19 +44,23 @@ def with_many():
     return made
 
 
+@contextlib.contextmanager
+def patched(module, **others):
+    """Some of a module's names are others for a while."""
+    old = {name: getattr(module, name) for name in others}
+    vars(module).update(others)
+    try:
+        yield
+    finally:
+        vars(module).update(old)
+
+
 def quietly(function, *args):
     """Call it; what it returned and what it printed and said."""
     out, said = io.StringIO(), []
-    old = {module: module.say for module in (move, tuning)
-           if hasattr(module, "say")}
-    for module in old:
-        module.say = said.append
-    try:
-        with contextlib.redirect_stdout(out):
-            result = function(*args)
-    finally:
-        for module, say in old.items():
-            module.say = say
+    with patched(move, say=said.append), patched(keys, say=said.append), \
+            contextlib.redirect_stdout(out):
+        result = function(*args)
     return result, out.getvalue() + "\n".join(said)
 
 
@@ -145,8 +150,8 @@ def libdevmapper():
 def mangled():
     """Names are mangled as libdevmapper does, and back."""
     theirs = libdevmapper()
-    for name in (*NAMES, r"my\x20disk", r"x\x2", r"\xzz", "".join(
-            set(map(chr, range(33, 127))) - set("/\\"))):
+    for name in (*NAMES, r"my\x20disk", r"x\x2", r"\xzz", *(
+            f"a{chr(code)}b" for code in range(1, 256) if code != 47)):
         data = name.encode()
         if (wanted := theirs(data)) is None:
             print(f"# libdevmapper refuses {name!r}")
@@ -261,6 +266,129 @@ def two_long_names():
     first, second = (verify.name_for(each) for each in found)
     assert first != second, first
     assert len(first) < 128, first
+
+
+
+@point
+def each_moved():
+    """Options are for each volume of --all; a name that cannot be moved ends
+    nothing, and the exit status tells."""
+    for function, source, target in ((move.adopt, CRYPT, "crypt-async"),
+                                     (move.release, ASYNC, "crypt")):
+        made, moved = dm(), []
+        for name in ("one", "two", "three"):
+            made.make(name, source)
+        made.make("linear", [(0, 8, "linear", "254:0 0")])
+        made.make("vanishing", source)
+
+        def switch(found, _lines, to, _table, again, made=made, moved=moved):
+            if found.name == "two":
+                raise common.Problem("two: no", common.PERMISSION)
+            if found.name == "vanishing":
+                del made.made[b"vanishing"]
+                raise OSError(6, "No such device or address")
+            moved.append((found.name, to, again(OSError(126, "no key"))))
+        with patched(move, _switch=switch, load_module=lambda: None,
+                     keep_private=lambda: None,
+                     _key_again=lambda found, lines, error, options: options):
+            with patched(move.keys, table_with_keys=lambda each: each.table()):
+                words = ["--key-file", "F"]
+                code, said = quietly(function, [], True, words)
+                equal(moved, [(name, target, words)
+                              for name in ("one", "three")], "all")
+                equal(code, common.PERMISSION, said)
+                made.make("vanishing", source)
+                moved.clear()
+                code, said = quietly(function, [
+                    "nothing", "one", "linear", "vanishing", "three"], False,
+                    words)
+                equal(moved, [(name, target, words)
+                              for name in ("one", "three")], "by name")
+                equal(code, common.DEVICE, said)
+                for what in ("nothing: there is no", "linear is not an enc",
+                             "vanishing: No such"):
+                    assert what in said, f"{what}: {said}"
+
+
+REFERRED = [(0, 32768, "crypt", CRYPT[0][3].replace(
+    KEY, ":64:logon:cryptsetup:0-d0"))]
+LUKS = "CRYPT-LUKS2-0123456789abcdef0123456789abcdef-v"
+
+
+def cryptsetup(made, metadata, opens=True):
+    """One that is made up, and how it was called."""
+    calls = []
+
+    def run(*words, **_how):
+        calls.append(words)
+        if "--dump-json-metadata" in words:
+            return json.dumps(metadata)
+        if "--dump-volume-key" in words:
+            return "MK dump:\t" + " ".join(
+                KEY[at:at + 2] for at in range(0, 128, 2)) + "\n"
+        if words[1] == "open":
+            if not opens:
+                raise common.Problem("cryptsetup failed", common.PERMISSION)
+            made.make(words[-1], CRYPT)
+        elif words[1] == "close":
+            del made.made[words[2].encode()]
+        return ""
+    return run, calls
+
+
+def volume_key(metadata, *options, **how):
+    """The key of a volume, how it was asked for, and the tables that were
+    made for that."""
+    made = dm()
+    made.make("v", REFERRED, uuid=LUKS)
+    run, calls = cryptsetup(made, metadata, **how)
+    try:
+        with patched(keys, run=run, _luks_device=lambda *_: "/dev/lower",
+                     sectors=lambda _: 65536):
+            key, _ = quietly(keys.volume_key, mapping.Mapping("v"), "254:0",
+                             options)
+    finally:
+        equal(list(made.made), [b"v"], "nothing is left")
+    equal(key.hex(), KEY, "the key")
+    return [words for words in calls if "--dump-json-metadata" not in words], \
+        made.seen
+
+
+@point
+def tokens():
+    """The key of a volume that a token opens comes from a mapping that
+    cryptsetup makes of its header, on a device without data."""
+    plain = {"tokens": {}, "segments": {"0": {"type": "crypt"}}}
+    token = {**plain, "tokens": {"0": {"type": "systemd-tpm2"}}}
+    for metadata, options in ((plain, ()), (plain, ("--key-file", "F")),
+                              (token, ("--key-file=F",)),
+                              (token, ("-d", "F"))):
+        calls, seen = volume_key(metadata, *options)
+        equal(calls, [("cryptsetup", "luksDump", "--dump-volume-key",
+                       "--batch-mode", *options, "/dev/lower")], options)
+        equal(seen, [], "no mapping is made")
+    for metadata, options in ((token, ()), (token, ("--token-only",)),
+                              (plain, ("--token-id", "0")),
+                              (token, ("--header", "/dev/lower")),
+                              (plain, ("--token-type=systemd-tpm2",))):
+        (opened, closed), seen = volume_key(metadata, *options)
+        equal(opened[:2], ("cryptsetup", "open"), options)
+        for word in ("--disable-keyring", "--readonly", *options):
+            assert word in opened, f"{word} in {opened}"
+        equal(opened.count("--header"), 1, "a header")
+        equal(opened[opened.index("--header") + 1], "/dev/lower", "which")
+        equal(closed, ("cryptsetup", "close", opened[-1]), "closed")
+        equal([table for _, table in seen], [[(0, 65536, "zero", "")]],
+              "on what")
+    for metadata, how, said in (
+            (token, {"opens": False}, "cryptsetup failed"),
+            ({**token, "segments": {"0": {"integrity": {}}}}, {},
+             "authenticated")):
+        try:
+            volume_key(metadata, "--token-only", **how)
+            raise AssertionError(said)
+        except common.Problem as problem:
+            assert said in str(problem), str(problem)
 
 
 end()

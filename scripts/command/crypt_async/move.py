@@ -96,41 +96,46 @@ def move(mapping, target, options=()):
     say(f"{mapping.shown} is on {target} now")
 
 
-def move_all(target):
-    """Move every encrypted mapping. Returns the first failure's code, 0 if
-    there is none."""
-    code = 0
-    other = DM_CRYPT if target == CRYPT_ASYNC else CRYPT_ASYNC
-    for mapping, lines in encrypted():
-        try:
-            if any(line.target == other for line in lines):
-                move(mapping, target)
-        except Problem as problem:
-            say(str(problem))
-            code = code or problem.code
-        except OSError as error:
-            say(f"{mapping.shown}: {error.strerror}")
-            code = code or DEVICE
-    return code
+def _try(name, function, *args):
+    """Call it, and say what went wrong; the code that it would end with."""
+    try:
+        function(*args)
+        return 0
+    except Problem as problem:
+        say(str(problem))
+        return problem.code
+    except OSError as error:
+        say(f"{name}: {error.strerror}")
+        return DEVICE
+
+
+def _move_named(name, target, options):
+    move(Mapping(name), target, options)
+
+
+def move_each(names, everything, target, options):
+    """Move mappings, or every encrypted one; what cannot be moved does not
+    keep the rest. Returns the first failure's code, 0 if there is none."""
+    if everything:
+        other = DM_CRYPT if target == CRYPT_ASYNC else CRYPT_ASYNC
+        codes = [_try(mapping.shown, move, mapping, target, options)
+                 for mapping, lines in encrypted()
+                 if any(line.target == other for line in lines)]
+    else:
+        codes = [_try(name, _move_named, name, target, options)
+                 for name in names]
+    return next(filter(None, codes), 0)
 
 
 def adopt(names, everything, options):
     """crypt-async adopt"""
     load_module()
-    if everything:
-        return move_all(CRYPT_ASYNC)
-    for name in names:
-        move(Mapping(name), CRYPT_ASYNC, options)
-    return 0
+    return move_each(names, everything, CRYPT_ASYNC, options)
 
 
 def release(names, everything, options):
     """crypt-async release"""
-    if everything:
-        return move_all(DM_CRYPT)
-    for name in names:
-        move(Mapping(name), DM_CRYPT, options)
-    return 0
+    return move_each(names, everything, DM_CRYPT, options)
 
 
 def _to_keyring(mapping, options):
