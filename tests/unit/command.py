@@ -8,8 +8,10 @@ import subprocess
 import sys
 import tempfile
 
-from crypt_async import bench, doctor, ioctl, keys, main, report, tuning
+from crypt_async import (bench, doctor, ioctl, keys, main, report, takeover,
+                         tuning)
 from crypt_async.mapping import Line, statistics
+from points import end, equal, point
 
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
 COMMAND = f"{TOP}/scripts/command/crypt-async"
@@ -18,26 +20,6 @@ BENCH = ("--ram", "--write", "--destroy-data", "--seconds", "--rounds",
          "--sector-size", "--report")
 KEY = "0123456789abcdef" * 8
 PARAMS = f"aes-xts-plain64 {KEY} 0 254:0 32768 1 allow_discards"
-_results = []
-
-
-def point(function):
-    """A test point, with the first line of its docstring as its name."""
-    try:
-        function()
-        _results.append(True)
-    except AssertionError as error:
-        _results.append(False)
-        print(f"# {error}")
-    print("ok" if _results[-1] else "not ok", len(_results), "-",
-          function.__doc__.splitlines()[0].rstrip("."))
-
-
-def equal(got, want, what):
-    """Fail unless they are."""
-    assert got == want, f"{what}: got {got!r}, expected {want!r}"
-
-
 def crypt_async(*words):
     """(exit status, output, errors)"""
     done = subprocess.run([sys.executable, COMMAND, *words], text=True,
@@ -201,6 +183,46 @@ def dkms():
 
 
 @point
+def built_in():
+    """Where dm-crypt is built in, takeover is refused and doctor says why."""
+    old = vars(takeover)["LISTS"], doctor.TAKEOVER, takeover.TAKEOVER
+    with tempfile.TemporaryDirectory() as directory:
+        takeover.LISTS = directory
+        doctor.TAKEOVER = takeover.TAKEOVER = f"{directory}/takeover.conf"
+        try:
+            for lines, is_there in (
+                    ("kernel/drivers/md/dm-mod.ko\n", False),
+                    ("kernel/drivers/md/dm-mod.ko\n"
+                     "kernel/drivers/md/dm-crypt.ko\n", True)):
+                with open(f"{directory}/modules.builtin", "w",
+                          encoding="ascii") as file:
+                    file.write(lines)
+                for is_enabled in (False, True):
+                    if is_enabled:
+                        with open(takeover.TAKEOVER, "w",
+                                  encoding="ascii") as file:
+                            file.write(takeover.TEXT)
+                    doctor._findings.clear()
+                    doctor._targets()
+                    said = [each for each in doctor._findings
+                            if "built into" in each[1]]
+                    equal(len(said), is_there, doctor._findings)
+                    if said:
+                        equal(said[0][0], not is_enabled, said)
+                        assert "adopt" in said[0][1], said
+                try:
+                    takeover.enable()
+                    raise AssertionError("enabled")
+                except takeover.Problem as problem:
+                    said = str(problem)
+                equal("built into" in said, is_there, said)
+                assert not is_there or "crypt-async adopt" in said, said
+                os.unlink(takeover.TAKEOVER)
+        finally:
+            takeover.LISTS, doctor.TAKEOVER, takeover.TAKEOVER = old
+
+
+@point
 def broken():
     """doctor and status say it when a device has found its own state wrong."""
     line = Line(0, 8, "crypt-async", PARAMS)
@@ -303,5 +325,4 @@ def benchmark():
     equal(len(how.cells), 2 * len(names), "cells with writes")
 
 
-print(f"1..{len(_results)}")
-sys.exit(not all(_results))
+end()

@@ -9,7 +9,7 @@ import subprocess
 from .common import MODULE, colour, is_loaded, parameter, read
 from .mapping import encrypted, stands_in
 from .report import FAULTS, is_on_module
-from .takeover import RELEASE, TAKEOVER
+from .takeover import RELEASE, TAKEOVER, is_built_in
 
 SLOW = ("generic", "lib")
 
@@ -96,7 +96,14 @@ def _targets():
         _fine("dm-crypt is loaded beside it, as the target crypt")
     else:
         _fine("dm-crypt is not loaded")
-    if not os.path.exists(TAKEOVER):
+    if is_built_in():
+        text = (f"dm-crypt is built into {RELEASE}: takeover cannot work "
+                "with it, crypt-async adopt does")
+        if os.path.exists(TAKEOVER):
+            _wrong(text, "crypt-async disable-takeover")
+        else:
+            _fine(text)
+    elif not os.path.exists(TAKEOVER):
         _fine("the next boot uses dm-crypt; crypt-async adopt moves "
               "mappings after it")
     elif stands_in():
