@@ -8,8 +8,8 @@ import subprocess
 import sys
 import tempfile
 
-from crypt_async import (bench, doctor, ioctl, keys, main, report, takeover,
-                         tuning)
+from crypt_async import (bench, doctor, ioctl, keys, main, pinned, report,
+                         takeover, tuning)
 from crypt_async.mapping import Line, statistics
 from points import end, equal, point
 
@@ -220,6 +220,83 @@ def built_in():
                 os.unlink(takeover.TAKEOVER)
         finally:
             takeover.LISTS, doctor.TAKEOVER, takeover.TAKEOVER = old
+
+
+FLAGS = ["no_read_workqueue", "no_write_workqueue", "same_cpu_crypt"]
+CRYPTTAB = """\
+# name source key options
+home UUID=0123 none luks,discard,no-read-workqueue,no-write-workqueue
+  data	/dev/vdb	/key	same-cpu-crypt,nofail
+swap /dev/vdc /dev/urandom swap
+short /dev/vdd
+"""
+
+
+@point
+def flags():
+    """Flags that keep work on one processor are found wherever they are."""
+    line = Line(0, 8, "crypt", PARAMS.replace(
+        "1 allow_discards", "4 allow_discards no_read_workqueue "
+        "sector_size:4096 same_cpu_crypt"))
+    equal(pinned.in_table([line]), [FLAGS[0], FLAGS[2]], "in a table")
+    equal(pinned.in_table([Line(0, 8, "crypt", PARAMS),
+                           Line(8, 8, "linear", "254:0 0")]), [], "none")
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(CRYPTTAB)
+        file.flush()
+        old, pinned.CRYPTTAB = pinned.CRYPTTAB, file.name
+        found = list(pinned.in_crypttab())
+        pinned.CRYPTTAB = "/nonexistent"
+        equal(list(pinned.in_crypttab()), [], "no crypttab")
+        pinned.CRYPTTAB = old
+    equal(found, [("home", "/dev/disk/by-uuid/0123", FLAGS[:2]),
+                  ("data", "/dev/vdb", FLAGS[2:]), ("swap", "/dev/vdc", []),
+                  ("short", "/dev/vdd", [])], "in crypttab")
+    path = os.environ["PATH"]
+    with tempfile.TemporaryDirectory() as directory:
+        with open(f"{directory}/cryptsetup", "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\n[ \"$2\" != /no ] || { echo no >&2; "
+                       "exit 1; }\necho '{\"config\": {\"flags\": "
+                       "[\"allow-discards\", \"no-write-workqueue\"]}}'\n")
+        os.chmod(f"{directory}/cryptsetup", 0o755)
+        os.environ["PATH"] = f"{directory}:{path}"
+        equal(pinned.in_header("/yes"), FLAGS[1:2], "in a header")
+        equal(pinned.in_header("/no"), [], "in no header")
+        os.environ["PATH"] = "/nonexistent"
+        equal(pinned.in_header("/yes"), [], "no cryptsetup")
+        os.environ["PATH"] = path
+
+
+@point
+def flags_named():
+    """doctor names them, and takes those for wrong that hold the module up."""
+    class Mapping:
+        """Of a volume."""
+        shown, uuid = "home", "CRYPT-LUKS2-0-home"
+    params = PARAMS.replace("1 allow", "2 same_cpu_crypt allow")
+    old = {name: getattr(pinned, name) for name in (
+        "in_crypttab", "in_header", "encrypted", "luks_path", "stands_in")}
+    pinned.in_crypttab = lambda: [("home", "/dev/vdb", FLAGS[:1])]
+    pinned.in_header = lambda path: {"/dev/vda": FLAGS[1:2]}.get(path, [])
+    pinned.luks_path = lambda *_: "/dev/vda"
+    try:
+        for target, taken, wrong in (("crypt", False, 0),
+                                     ("crypt-async", False, 2),
+                                     ("crypt", True, 3)):
+            pinned.encrypted = lambda target=target: [
+                (Mapping, [Line(0, 8, target, params)])]
+            pinned.stands_in = lambda taken=taken: taken
+            doctor._findings.clear()
+            doctor._flags()
+            equal(len(doctor._findings), 3, doctor._findings)
+            equal(sum(not each[0] for each in doctor._findings), wrong,
+                  doctor._findings)
+            for text, flag in (("table", FLAGS[2]), ("header", FLAGS[1]),
+                               ("/etc/crypttab", FLAGS[0])):
+                assert any(text in each[1] and flag in each[1]
+                           for each in doctor._findings), doctor._findings
+    finally:
+        vars(pinned).update(old)
 
 
 @point

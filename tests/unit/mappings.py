@@ -310,6 +310,27 @@ def each_moved():
                     assert what in said, f"{what}: {said}"
 
 
+@point
+def flags_named():
+    """adopt names flags that keep work on one processor."""
+    options = "3 allow_discards no_read_workqueue same_cpu_crypt"
+    for params, is_named in ((f"{CRYPT[0][3]} {options}", True),
+                             (f"{CRYPT[0][3]} 1 allow_discards", False)):
+        for target, function in (("crypt", move.adopt),
+                                 ("crypt-async", move.release)):
+            made = dm()
+            made.make("v", [(0, 32768, target, params)])
+            with patched(move, _switch=lambda *_: None,
+                         load_module=lambda: None,
+                         keep_private=lambda: None), \
+                    patched(move.keys,
+                            table_with_keys=lambda each: each.table()):
+                code, said = quietly(function, ["v"], False, ())
+            equal(code, 0, said)
+            equal("no_read_workqueue, same_cpu_crypt" in said,
+                  is_named and function is move.adopt, said)
+
+
 REFERRED = [(0, 32768, "crypt", CRYPT[0][3].replace(
     KEY, ":64:logon:cryptsetup:0-d0"))]
 LUKS = "CRYPT-LUKS2-0123456789abcdef0123456789abcdef-v"
@@ -343,7 +364,7 @@ def volume_key(metadata, *options, **how):
     made.make("v", REFERRED, uuid=LUKS)
     run, calls = cryptsetup(made, metadata, **how)
     try:
-        with patched(keys, run=run, _luks_device=lambda *_: "/dev/lower",
+        with patched(keys, run=run, luks_device=lambda *_: "/dev/lower",
                      sectors=lambda _: 65536):
             key, _ = quietly(keys.volume_key, mapping.Mapping("v"), "254:0",
                              options)

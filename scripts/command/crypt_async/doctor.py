@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 
+from . import pinned
 from .common import MODULE, colour, is_loaded, parameter, read
 from .mapping import encrypted, stands_in
 from .report import FAULTS, is_on_module
@@ -132,6 +133,16 @@ def _driver():
         _fine(f"xts(aes) is done by {best}")
 
 
+def _flags():
+    for where, flags, is_wrong, advice in pinned.found(
+            os.path.exists(TAKEOVER)):
+        text = f"{where} {', '.join(flags)}, which keep work on one processor"
+        if is_wrong:
+            _wrong(text, advice)
+        else:
+            _fine(text)
+
+
 def _mappings():
     for mapping, lines in encrypted():
         for line, status in zip(filter(is_on_module, lines),
@@ -150,7 +161,7 @@ def _mappings():
 def doctor():
     """crypt-async doctor"""
     for look in (_headers, _module, _dkms, _secure_boot, _targets, _driver,
-                 _mappings):
+                 _flags, _mappings):
         look()
     for is_fine, text, advice in _findings:
         print(colour(32, "ok   ") if is_fine else colour(31, "wrong"), text)

@@ -91,7 +91,7 @@ def _header_in(options):
     return None
 
 
-def _luks_device(mapping, device, header):
+def luks_device(mapping, device, header=None):
     """The lower device; and the LUKS header is the mapping's, since another
     volume's key would turn all data to noise."""
     for path in [header] if header else map(_node, _lower(device)):
@@ -120,7 +120,7 @@ def volume_key(mapping, device, options):
     it from where its options say; a volume with tokens is opened by these, if
     options do not say otherwise."""
     header = _header_in(options)
-    path = _luks_device(mapping, device, header)
+    path = luks_device(mapping, device, header)
     metadata = _metadata(path)
     by_token = _has(options, TOKEN_OPTIONS) or (
         metadata["tokens"] and not _has(options, KEY_OPTIONS))
@@ -176,7 +176,7 @@ def _key_beside(mapping, device, path, metadata, options):
 def description(mapping, device, options):
     """What cryptsetup calls the key of a LUKS2 volume in a keyring: it has
     the number of the key's digest, which a reencryption changes."""
-    found = _metadata(_luks_device(mapping, device, _header_in(options)))
+    found = _metadata(luks_device(mapping, device, _header_in(options)))
     number = next((number for number, digest in found["digests"].items()
                    if "0" in digest["segments"]), "0")
     return f"cryptsetup:{luks_uuid(mapping)}-d{number}"

@@ -50,6 +50,11 @@ class Line:
         """The lower device of an encrypted one, "major:minor"."""
         return self.words[3]
 
+    @property
+    def options(self):
+        """The options of an encrypted one."""
+        return self.words[6:]
+
     def moved(self, target, key=None):
         """The same on another target, if it is an encrypted one."""
         if not self.is_crypt:

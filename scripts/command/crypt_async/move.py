@@ -5,7 +5,7 @@ opening volumes on crypt-async in the first place."""
 import contextlib
 import re
 
-from . import ioctl, keys, verify
+from . import ioctl, keys, pinned, verify
 from .common import (BUSY, CRYPT_ASYNC, DEVICE, DM_CRYPT, USAGE, Problem,
                      keep_private, load_module, run, say)
 from .mapping import Mapping, encrypted, stands_in
@@ -94,6 +94,11 @@ def move(mapping, target, options=()):
     _switch(mapping, lines, target, [line.moved(target) for line in lines],
             lambda error: _key_again(mapping, lines, error, options))
     say(f"{mapping.shown} is on {target} now")
+    flags = pinned.in_table(lines)
+    if flags and target == CRYPT_ASYNC:
+        say(f"{mapping.shown}: {', '.join(flags)} in its table keep work on "
+            "one processor, which crypt-async honours and does not need; "
+            "crypt-async doctor says where they come from")
 
 
 def _try(name, function, *args):

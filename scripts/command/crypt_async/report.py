@@ -63,7 +63,7 @@ def describe(mapping):
             "start": line.start, "sectors": line.length,
             "target": line.target, "cipher": line.words[0],
             "device": line.device, "offset": int(line.words[4]),
-            "options": line.words[6:],
+            "options": line.options,
             "key": f"in a keyring: {keyring[2]}" if keyring else "in digits",
             "driver": driver, "synchronous": is_synchronous(driver),
             "settings": {key: status[key] for key in SETTINGS},
