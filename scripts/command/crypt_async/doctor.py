@@ -2,6 +2,7 @@
 """doctor: what is in order on this machine, what is not, and what to do."""
 
 import glob
+import json
 import os
 import re
 import subprocess
@@ -158,13 +159,18 @@ def _mappings():
                     "journalctl -k -g device-mapper says what happened")
 
 
-def doctor():
+def doctor(as_json):
     """crypt-async doctor"""
     for look in (_headers, _module, _dkms, _secure_boot, _targets, _driver,
                  _flags, _mappings):
         look()
-    for is_fine, text, advice in _findings:
-        print(colour(32, "ok   ") if is_fine else colour(31, "wrong"), text)
-        if advice:
-            print("      ->", advice)
+    if as_json:
+        print(json.dumps([{"ok": is_fine, "text": text, "advice": advice}
+                          for is_fine, text, advice in _findings], indent=1))
+    else:
+        for is_fine, text, advice in _findings:
+            print(colour(32, "ok   ") if is_fine else colour(31, "wrong"),
+                  text)
+            if advice:
+                print("      ->", advice)
     return 0 if all(is_fine for is_fine, _, _ in _findings) else 4

@@ -256,7 +256,9 @@ def all_mappings():
     """All of them, by name."""
     try:
         return [Mapping.listed(*device) for device in sorted(ioctl.devices())]
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
         return []       # no device mapper
 
 

@@ -6,7 +6,7 @@ import contextlib
 import re
 
 from . import ioctl, keys, pinned, verify
-from .common import (BUSY, CRYPT_ASYNC, DEVICE, DM_CRYPT, USAGE, Problem,
+from .common import (BUSY, CRYPT_ASYNC, DM_CRYPT, USAGE, Problem, code_of,
                      keep_private, load_module, run, say)
 from .mapping import Mapping, encrypted, stands_in
 
@@ -111,7 +111,7 @@ def _try(name, function, *args):
         return problem.code
     except OSError as error:
         say(f"{name}: {error.strerror}")
-        return DEVICE
+        return code_of(error)
 
 
 def _move_named(name, target, options):

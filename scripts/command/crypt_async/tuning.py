@@ -83,13 +83,17 @@ def _keep(name, words):
     os.rename(KEPT + ".new", KEPT)
 
 
-def tune(name, words, persistent):
-    """crypt-async tune"""
+def check(words):
+    """Raise a Problem unless these are settings."""
     bad = [word for word in words
            if word.partition("=")[0] not in SETTINGS or "=" not in word]
     if not words or (bad and words != ["reset"]):
         raise Problem(f"{' '.join(bad) or 'nothing'}: say reset, or "
                       f"<setting>=<value> with {', '.join(SETTINGS)}", USAGE)
+
+
+def tune(name, words, persistent):
+    """crypt-async tune"""
     mapping = Mapping(name)
     if not any(map(is_on_module, mapping.table())):
         raise Problem(f"{mapping.shown} is not on crypt-async")
