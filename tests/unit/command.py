@@ -51,7 +51,8 @@ def help_of_each():
             lines = text.splitlines()
             assert len(lines) <= 40, f"{words}: {len(lines)} lines"
             assert max(map(len, lines)) <= 100, max(lines, key=len)
-    for command, options in (("bench", BENCH), ("status", ("--json",)),
+    for command, options in (("bench", BENCH),
+                             ("status", ("--json", "--openmetrics")),
                              ("doctor", ("--json",)), ("top", ("--json",)),
                              ("tune", ("--persistent", *report.SETTINGS))):
         _, text, _ = crypt_async(command, "--help")
@@ -71,6 +72,7 @@ def usage():
                   ["top", "-n", "many"], ["top", "-n", "0"],
                   ["top", "-d", "-1"], ["top", "-d", "nan"],
                   ["status", "--xml"], ["status", "--js"], ["bench"],
+                  ["status", "--json", "--openmetrics"],
                   ["bench", "--ram", "x"], ["bench", "x", "y"],
                   ["bench", "--ram", "--rounds", "many"],
                   ["enable-takeover", "now"], ["doctor", "--fix"]):
@@ -167,7 +169,8 @@ def manual():
     with open(f"{TOP}/docs/crypt-async.8", encoding="utf-8") as file:
         page = file.read().replace("\\-", "-")
     for word in (*main.COMMANDS, *report.SETTINGS, "--all", "--json",
-                 "--persistent", "--help", "CRYPT_ASYNC_DEBUG", "70",
+                 "--openmetrics", "--persistent", "--help",
+                 "CRYPT_ASYNC_DEBUG", "70",
                  "--apply", "reset", tuning.KEPT, top.LOCK, *BENCH):
         assert word in page, word
     for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "FILES",
@@ -209,7 +212,7 @@ def completion():
         mappings = {"home", r"my\ disk", "größe"}
         for command, options in (
                 ("adopt", {"--all"}), ("release", {"--all"}),
-                ("status", {"--json"}), ("tune", set()),
+                ("status", {"--json", "--openmetrics"}), ("tune", set()),
                 ("top", {"-n", "-d", "--json"})):
             equal(set(offered("crypt-async", command)),
                   {*mappings, *options, "--help"}, command)

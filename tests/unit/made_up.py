@@ -9,7 +9,7 @@ import os
 import struct
 import types
 
-from crypt_async import ioctl
+from crypt_async import ioctl, mapping, metrics, report
 
 _DATA = 312             # where the data begins in a real ioctl
 _HEADER = struct.Struct("=3I2II i 3I Q 128s 129s 7x")
@@ -161,3 +161,32 @@ class DeviceMapper:
                                len(out) + 40 + len(entry),
                                target.encode()) + entry
         return out
+
+
+KEY = "0123456789abcdef" * 8
+PARAMS = f"aes-xts-plain64 {KEY} 0 254:0 0 1 allow_discards"
+STATUS = ("driver=xts-aes-aesni fragments=8 reads=1 writes=2 read_bytes=3 "
+          "written_bytes=4 inline=5 queued=3 deferred=0 parked=0 resumed=0 "
+          "trimmed=0 mem_waits=11 crypto_errors=12 auth_errors=13 "
+          "driver_timeouts=14 state_errors=0 errors=25 broken=0 in_flight=2 "
+          "in_flight_max=15 pages=7 cached=3 fragment_kib=128 inline_kib=0 "
+          "page_limit=0 cpus=any")
+LATENCY = "\n".join(f"{direction} {phase} " + " ".join(
+    str(at * (direction == "read")) for at in range(24))
+    for direction in ("read", "write") for phase in report.PHASES)
+
+
+def with_mappings():
+    """A device mapper with some mappings, which the command talks to."""
+    made = DeviceMapper()
+    made.install()
+    made.make("home", [(0, 8, "crypt-async", PARAMS)], status=STATUS,
+              uuid="CRYPT-LUKS2-0-home")
+    made.make(r"my\x20disk", [(0, 8, "linear", "254:0 0"),
+                              (8, 8, "crypt-async", PARAMS)], status=STATUS)
+    made.make("bare", [(0, 8, "crypt", PARAMS)])
+    made.answers["latency"] = LATENCY
+    for module in (report, mapping, metrics):
+        module.is_loaded = lambda name: True
+    mapping.parameter = lambda name: "N"
+    return made

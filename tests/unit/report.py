@@ -7,7 +7,7 @@ import json
 import tempfile
 
 import made_up
-from crypt_async import common, doctor, mapping, report, top
+from crypt_async import common, doctor, report, top
 from crypt_async.mapping import Line, statistics
 from points import end, equal, point
 
@@ -119,33 +119,6 @@ def old_module():
     assert "14 driver_timeouts" in counted, counted
 
 
-STATUS = ("driver=xts-aes-aesni fragments=8 reads=1 writes=2 read_bytes=3 "
-          "written_bytes=4 inline=5 queued=3 deferred=0 parked=0 resumed=0 "
-          "trimmed=0 mem_waits=11 crypto_errors=12 auth_errors=13 "
-          "driver_timeouts=14 state_errors=0 errors=25 broken=0 in_flight=2 "
-          "in_flight_max=15 pages=7 cached=3 fragment_kib=128 inline_kib=0 "
-          "page_limit=0 cpus=any")
-LATENCY = "\n".join(f"{direction} {phase} " + " ".join(
-    str(at * (direction == "read")) for at in range(24))
-    for direction in ("read", "write") for phase in report.PHASES)
-
-
-def dm():
-    """A device mapper with some mappings, which the command talks to."""
-    made = made_up.DeviceMapper()
-    made.install()
-    made.make("home", [(0, 8, "crypt-async", PARAMS)], status=STATUS,
-              uuid="CRYPT-LUKS2-0-home")
-    made.make(r"my\x20disk", [(0, 8, "linear", "254:0 0"),
-                              (8, 8, "crypt-async", PARAMS)], status=STATUS)
-    made.make("bare", [(0, 8, "crypt", PARAMS)])
-    made.answers["latency"] = LATENCY
-    for module in (report, mapping):
-        module.is_loaded = lambda name: True
-    mapping.parameter = lambda name: "N"
-    return made
-
-
 def printed(function, *args):
     """What it prints."""
     text = io.StringIO()
@@ -157,7 +130,7 @@ def printed(function, *args):
 @point
 def tops():
     """top shows each mapping on the module, for programs as well."""
-    made = dm()
+    made = made_up.with_mappings()
     with tempfile.TemporaryDirectory() as directory:
         top.LOCK = f"{directory}/lock"
         text = printed(top.top, [], 2, 0.01, False)

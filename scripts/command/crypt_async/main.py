@@ -7,8 +7,9 @@ import os
 import sys
 import traceback
 
-from . import doctor, move, report, takeover, top, tuning
+from . import doctor, metrics, move, report, takeover, top, tuning
 from .common import FAULT, MEMORY, USAGE, Problem, code_of, need_root, say
+from .mapping import Mapping
 
 HELP = """\
 usage: crypt-async COMMAND ...
@@ -110,13 +111,21 @@ def _names(parser):
 
 
 def _status(words):
-    parser = Parser("status", "status [NAME...] [--json]", """\
+    parser = Parser("status", "status [NAME...] [--json | --openmetrics]",
+                    """\
 Show cipher, crypto driver and whether it is synchronous, settings, and what
 was done and where.""")
     _names(parser)
-    _json(parser)
+    how = parser.add_mutually_exclusive_group()
+    _json(how)
+    how.add_argument("--openmetrics", action="store_true",
+                     help="the same for Prometheus, with histograms")
     given = parser.parse_args(words)
     need_root()
+    if given.openmetrics:
+        for line in metrics.openmetrics(list(map(Mapping, given.names))):
+            print(line)
+        return 0
     return report.status(given.names, given.json)
 
 
