@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What the command's doctor makes of a machine that is made up."""
 
+import contextlib
 import os
 import tempfile
+import types
 
-from crypt_async import doctor, pinned, takeover
+from crypt_async import boot, doctor, move, pinned, takeover
 from crypt_async.mapping import Line
 from points import end, equal, point
 
@@ -152,6 +154,114 @@ def flags_named():
                            for each in doctor._findings), doctor._findings
     finally:
         vars(pinned).update(old)
+
+
+MOUNTINFO = """\
+21 1 253:2 / / rw,relatime - ext4 /dev/mapper/vg-root rw
+22 21 8:1 / /boot rw - ext4 /dev/sda1 rw
+23 21 0:40 / /usr rw - btrfs {disk} rw
+26 21 0:41 / /boot rw - fuse /dev/null rw
+24 21 253:9 / /home rw - ext4 /dev/mapper/home rw
+25 21 253:3 /grub /boot/grub rw shared:1 - ext4 /dev/dm-3 rw
+"""
+
+
+@contextlib.contextmanager
+def machine():
+    """A made-up one: root is on 253:2 (LVM), on 253:0 and 253:1; /usr is a
+    btrfs on 253:4; /boot/grub on 253:3."""
+    with tempfile.TemporaryDirectory() as directory:
+        for upper, lower in (("253:2", "253:0"), ("253:2", "253:1"),
+                             ("253:9", "253:8")):
+            where = f"{directory}/dev/block/{upper}/slaves/dm-{lower[4:]}"
+            os.makedirs(where)
+            with open(f"{where}/dev", "w", encoding="ascii") as file:
+                file.write(lower + "\n")
+        with open(f"{directory}/mountinfo", "w", encoding="ascii") as file:
+            file.write(MOUNTINFO.format(disk=f"{directory}/disk"))
+        with open(f"{directory}/grub-probe", "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\n")
+        os.chmod(f"{directory}/grub-probe", 0o755)
+        old = boot.SYSFS, boot.MOUNTINFO, boot.device, os.environ["PATH"]
+        boot.SYSFS, boot.MOUNTINFO = directory, f"{directory}/mountinfo"
+        boot.device = lambda path: os.makedev(253, 4) \
+            if path == f"{directory}/disk" else old[2](path)
+        os.environ["PATH"] = f"{directory}:{old[3]}"
+        try:
+            yield directory
+        finally:
+            boot.SYSFS, boot.MOUNTINFO, boot.device, os.environ["PATH"] = old
+
+
+class Volume:
+    """A mapping, by its minor number."""
+    shown = "v 1"
+
+    def __init__(self, minor, uuid="CRYPT-LUKS2-0-v"):
+        self.dev, self.uuid = os.makedev(253, minor), uuid
+
+
+@point
+def grub_looks():
+    """What update-grub looks at is found, through LVM and btrfs."""
+    with machine() as directory:
+        for minor, wanted in ((0, ["/"]), (1, ["/"]), (2, ["/"]), (8, []),
+                              (3, ["/boot/grub"]), (4, ["/usr"]), (5, [])):
+            equal(boot.grub_paths(Volume(minor)), wanted, minor)
+        equal(boot.grub_paths(Volume(0, "CRYPT-LUKS1-0-v")), [], "not LUKS2")
+        equal(boot.grub_paths(Volume(0, "")), [], "of dmsetup")
+        os.unlink(f"{directory}/grub-probe")
+        equal(boot.grub_paths(Volume(0)), [], "no GRUB")
+
+
+def grub_findings(line):
+    """What doctor says of a mapping with this line."""
+    old, doctor.encrypted = doctor.encrypted, lambda: [(Volume(0), [line])]
+    doctor._findings.clear()
+    try:
+        doctor._grub()
+    finally:
+        doctor.encrypted = old
+    return list(doctor._findings)
+
+
+@point
+def grub_said():
+    """adopt says before anything else that update-grub will fail; doctor says
+    so afterwards, and what ends it."""
+    line, said = Line(0, 8, "crypt", PARAMS), []
+    old = {name: getattr(move, name) for name in (
+        "say", "stands_in", "_why_not", "_switch", "keep_private", "keys")}
+    Volume.table = lambda self: [line]
+    move.stands_in = lambda: False
+    move.say = said.append
+    move._why_not = lambda *_: said.append("looked")
+    move._switch = lambda *_: said.append("switched")
+    move.keep_private = lambda: None
+    move.keys = types.SimpleNamespace(
+        table_with_keys=lambda mapping: mapping.table())
+    try:
+        with machine():
+            move.move(Volume(0), "crypt-async")
+            at = next(at for at, text in enumerate(said)
+                      if "update-grub" in text)
+            assert at < said.index("switched"), said
+            assert "crypt-async release 'v 1'" in said[at], said[at]
+            for minor, target in ((8, "crypt-async"), (0, "crypt")):
+                line = Line(0, 8, {"crypt": "crypt-async"}.get(
+                    target, "crypt"), PARAMS)
+                said.clear()
+                move.move(Volume(minor), target)
+                assert not any("update-grub" in text for text in said), said
+            for target, wrong in (("crypt-async", 1), ("crypt", 0)):
+                line = Line(0, 8, target, PARAMS)
+                equal(len(grub_findings(line)), wrong, target)
+            (fine, text, advice), = grub_findings(
+                Line(0, 8, "crypt-async", PARAMS))
+            assert not fine and "update-grub" in text and "/" in text, text
+            assert "crypt-async release 'v 1'" in advice, advice
+    finally:
+        vars(move).update(old)
 
 
 end()

@@ -7,8 +7,8 @@ import os
 import re
 import subprocess
 
-from . import pinned
-from .common import MODULE, colour, is_loaded, parameter, read
+from . import boot, pinned
+from .common import CRYPT_ASYNC, MODULE, colour, is_loaded, parameter, read
 from .mapping import encrypted, stands_in
 from .report import FAULTS, is_on_module
 from .takeover import RELEASE, TAKEOVER, is_built_in
@@ -144,6 +144,13 @@ def _flags():
             _fine(text)
 
 
+def _grub():
+    for mapping, lines in encrypted():
+        if any(line.target == CRYPT_ASYNC for line in lines) and \
+                (paths := boot.grub_paths(mapping)):
+            _wrong(*boot.grub_trouble(mapping, paths))
+
+
 def _mappings():
     for mapping, lines in encrypted():
         for line, status in zip(filter(is_on_module, lines),
@@ -162,7 +169,7 @@ def _mappings():
 def doctor(as_json):
     """crypt-async doctor"""
     for look in (_headers, _module, _dkms, _secure_boot, _targets, _driver,
-                 _flags, _mappings):
+                 _flags, _grub, _mappings):
         look()
     if as_json:
         print(json.dumps([{"ok": is_fine, "text": text, "advice": advice}

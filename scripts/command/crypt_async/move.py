@@ -5,7 +5,7 @@ opening volumes on crypt-async in the first place."""
 import contextlib
 import re
 
-from . import ioctl, keys, pinned, verify
+from . import boot, ioctl, keys, pinned, verify
 from .common import (BUSY, CRYPT_ASYNC, DM_CRYPT, USAGE, Problem, code_of,
                      keep_private, load_module, run, say)
 from .mapping import Mapping, encrypted, stands_in
@@ -89,6 +89,9 @@ def move(mapping, target, options=()):
         say(f"{mapping.shown} is on {target} already")
         return
     _refuse(mapping, lines, target)
+    paths = target == CRYPT_ASYNC and boot.grub_paths(mapping)
+    if paths:
+        say("; ".join(boot.grub_trouble(mapping, paths)))
     keep_private()
     lines = keys.table_with_keys(mapping)
     _switch(mapping, lines, target, [line.moved(target) for line in lines],
