@@ -290,4 +290,27 @@ def benchmark():
     equal(len(how.cells), 2 * len(names), "cells with writes")
 
 
+@point
+def benchmark_json():
+    """bench --json is what was measured, and what became of it."""
+    how = bench.How(None, json=True)
+    with tempfile.TemporaryDirectory() as directory:
+        how.report = f"{directory}/page.html"
+        cells = [{"name": cell.name, "stack": cell.stack_name,
+                  "work": cell.work_name, "ways": cell.ways,
+                  "size": cell.size, "cipher_ns": [],
+                  "rates": {name: [2.0, 4.0] for name in
+                            (bench.RAW, *bench.MAPPED)}}
+                 for cell in how.cells]
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text), \
+                contextlib.redirect_stderr(io.StringIO()):
+            bench._report(how, bench._told(how, 1, "xts-aes", cells))
+        found = json.loads(text.getvalue())
+        equal(found["measured"]["cells"], cells, "measured")
+        equal([cell["to_best"][0] for cell in found["reduced"]["cells"]],
+              [1] * len(cells), "reduced")
+        assert os.path.getsize(how.report), "the page"
+
+
 end()
