@@ -85,6 +85,16 @@ def lists():
 
 
 @point
+def passing():
+    """What another run of the command has for a moment is left alone."""
+    made = dm()
+    made.make("mine", CRYPT)
+    made.make("crypt-async-key-0-1", CRYPT)
+    made.make("crypt-async-check-0-1", ASYNC)
+    equal([found.name for found, _ in mapping.encrypted()], ["mine"], "all")
+
+
+@point
 def quick():
     """2000 mappings of others cost a second at most, and no call too many."""
     made = with_many()

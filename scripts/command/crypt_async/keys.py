@@ -11,7 +11,7 @@ import re
 import subprocess
 
 from .common import PARAMETERS, PERMISSION, Problem, read, run, say
-from .mapping import Mapping, temporary
+from .mapping import KEY, Mapping, temporary
 
 # add_key and keyctl, as each machine numbers them.
 _NUMBERS = {"x86_64": (248, 250), "aarch64": (217, 219),
@@ -163,7 +163,7 @@ def _key_beside(mapping, device, path, metadata, options):
             words.append(word)
     if not _header_in(options):
         words += ["--header", path]
-    name = f"crypt-async-key-{os.minor(mapping.dev)}-{os.getpid()}"
+    name = f"{KEY}{os.minor(mapping.dev)}-{os.getpid()}"
     with temporary(name + "-zero", [(0, sectors(device), "zero", "")]) as dev:
         run("cryptsetup", "open", *words, f"/dev/dm-{os.minor(dev)}", name)
         try:

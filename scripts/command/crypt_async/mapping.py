@@ -20,6 +20,8 @@ OLD_NAMES = {"waited": "mem_waits", "refused": "crypto_errors",
 
 # How UUIDs of LVM and multipath begin.
 OTHERS = re.compile(r"LVM-|(part\d+-)?mpath-")
+# How names begin of what this command makes for a moment.
+CHECK, KEY = "crypt-async-check-", "crypt-async-key-"
 
 
 class Line:
@@ -264,10 +266,12 @@ def all_mappings():
 
 def encrypted():
     """(mapping, lines) of each that is encrypted, on whichever module. A
-    mapping of a subsystem that makes others is not asked for its table, and
-    one that went away meanwhile is left out."""
+    mapping of a subsystem that makes others is not asked for its table; one
+    that went away meanwhile, or is of another run of this command, is left
+    out."""
     for mapping in all_mappings():
-        if OTHERS.match(mapping.uuid):
+        if OTHERS.match(mapping.uuid) or \
+                mapping.name.startswith((CHECK, KEY)):
             continue
         try:
             lines = mapping.table()

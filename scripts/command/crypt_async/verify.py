@@ -10,7 +10,7 @@ import random
 import time
 
 from .common import CRYPT_ASYNC, DM_CRYPT, Problem
-from .mapping import temporary
+from .mapping import CHECK, temporary
 
 _BYTES = 4096
 _PLACES = 19            # that are the same, of each line, are enough
@@ -78,7 +78,7 @@ def _line_is_same(mapping, files, page, start, length):
 def name_for(mapping):
     """A name for a table beside that of a mapping: no other mapping, and no
     other process, has the same."""
-    return f"crypt-async-check-{os.minor(mapping.dev)}-{os.getpid()}"
+    return f"{CHECK}{os.minor(mapping.dev)}-{os.getpid()}"
 
 
 def same_data(mapping, table):
