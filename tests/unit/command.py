@@ -106,6 +106,28 @@ def words():
 
 
 @point
+def any_order():
+    """Options may stand anywhere among the words."""
+    seen = []
+    old = report.status, top.top, tuning.tune
+    report.status = top.top = tuning.tune = lambda *args: seen.append(args)
+    try:
+        for given, wanted in (
+                ("status a --json b", (["a", "b"], True)),
+                ("status --json a", (["a"], True)),
+                ("status", ([], False)),
+                ("top a -n 3 b -d 0.5", (["a", "b"], 3, 0.5, False)),
+                ("tune x --persistent cpus=1 inline_kib=4",
+                 ("x", ["cpus=1", "inline_kib=4"], True)),
+                ("tune --persistent x reset", ("x", ["reset"], True)),
+                ("tune x reset", ("x", ["reset"], False))):
+            main.run(given.split())
+            equal(seen.pop(), wanted, given)
+    finally:
+        report.status, top.top, tuning.tune = old
+
+
+@point
 def no_traceback():
     """Nothing ends in a traceback, unless it is asked for."""
     def ends(error, debug):

@@ -83,7 +83,7 @@ those of cryptsetup open that say where it is, such as --key-file, --header or
                             help="a mapping's name, or its node's path")
         parser.add_argument("--all", action="store_true",
                             help="every encrypted mapping")
-        given = parser.parse_args(words)
+        given = parser.parse_intermixed_args(words)
         if bool(given.names) == given.all:
             parser.error("which mappings: NAME..., or --all")
         need_root()
@@ -99,7 +99,7 @@ crypt-async. If that fails, the mapping is closed again.""")
     parser.add_argument("name", metavar="NAME",
                         help="what the mapping is to be called")
     if any(word.startswith("-") for word in words[:2]) or len(words) < 2:
-        parser.parse_args(words)
+        parser.parse_intermixed_args(words)
     given = parser.parse_args(words[:2])
     need_root()
     return move.open_volume(given.device, given.name, words[2:])
@@ -120,7 +120,7 @@ was done and where.""")
     _json(how)
     how.add_argument("--openmetrics", action="store_true",
                      help="the same for Prometheus, with histograms")
-    given = parser.parse_args(words)
+    given = parser.parse_intermixed_args(words)
     need_root()
     if given.openmetrics:
         for line in metrics.openmetrics(list(map(Mapping, given.names))):
@@ -140,7 +140,7 @@ took at most so long. q ends it.""")
     parser.add_argument("-d", type=_positive(float), metavar="SECONDS",
                         default=2.0, help="between them; 2")
     _json(parser, "one object of each mapping a line")
-    given = parser.parse_args(words)
+    given = parser.parse_intermixed_args(words)
     need_root()
     return top.top(given.names, given.n, given.d, given.json)
 
@@ -162,7 +162,7 @@ Change settings of a mapping that is used:
                         help=f"keep them in {tuning.KEPT}")
     parser.add_argument("--apply", action="store_true",
                         help="give it what is kept there, as udev does")
-    given = parser.parse_args(words)
+    given = parser.parse_intermixed_args(words)
     if given.apply and not given.settings:
         need_root()
         return tuning.apply(given.name)
@@ -191,7 +191,7 @@ may use the device, and it is only read, unless told otherwise.""")
     parser.add_argument("--destroy-data", action="store_true",
                         help="with --write: nothing on DEVICE is needed")
     _json(parser, "what was measured, for programs")
-    given = parser.parse_args(words)
+    given = parser.parse_intermixed_args(words)
     if bool(given.device) == given.ram:
         parser.error("on what: DEVICE, or --ram")
     need_root()
@@ -219,7 +219,7 @@ Look at headers, module, DKMS, Secure Boot, dm-crypt, the driver of AES-XTS,
 options and errors of mappings, and say what to do about what is wrong. The
 exit status is 4 if something is.""")
     _json(parser)
-    given = parser.parse_args(words)
+    given = parser.parse_intermixed_args(words)
     need_root()
     return doctor.doctor(given.json)
 
