@@ -3,13 +3,15 @@
 
 import contextlib
 import io
+import json
 import os
 import subprocess
 import sys
 import tempfile
 
-from crypt_async import bench, doctor, ioctl, keys, main, report, tuning
-from crypt_async.mapping import Line, statistics
+from crypt_async import bench, ioctl, keys, main, move, report, top, tuning
+from crypt_async.mapping import Line
+from points import end, equal, point
 
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
 COMMAND = f"{TOP}/scripts/command/crypt-async"
@@ -18,26 +20,6 @@ BENCH = ("--ram", "--write", "--destroy-data", "--seconds", "--rounds",
          "--sector-size", "--report")
 KEY = "0123456789abcdef" * 8
 PARAMS = f"aes-xts-plain64 {KEY} 0 254:0 32768 1 allow_discards"
-_results = []
-
-
-def point(function):
-    """A test point, with the first line of its docstring as its name."""
-    try:
-        function()
-        _results.append(True)
-    except AssertionError as error:
-        _results.append(False)
-        print(f"# {error}")
-    print("ok" if _results[-1] else "not ok", len(_results), "-",
-          function.__doc__.splitlines()[0].rstrip("."))
-
-
-def equal(got, want, what):
-    """Fail unless they are."""
-    assert got == want, f"{what}: got {got!r}, expected {want!r}"
-
-
 def crypt_async(*words):
     """(exit status, output, errors)"""
     done = subprocess.run([sys.executable, COMMAND, *words], text=True,
@@ -58,18 +40,149 @@ def help_fits():
 
 
 @point
+def help_of_each():
+    """Each command has a --help of its own, which fits a screen."""
+    for command in main.COMMANDS:
+        for words in ([command, "--help"], [command, "-h"]):
+            code, text, errors = crypt_async(*words)
+            equal((code, errors), (0, ""), words)
+            assert text.startswith(f"usage: crypt-async {command}"), text
+            assert "exit status" in text.lower(), text
+            lines = text.splitlines()
+            assert len(lines) <= 40, f"{words}: {len(lines)} lines"
+            assert max(map(len, lines)) <= 100, max(lines, key=len)
+    for command, options in (("bench", BENCH),
+                             ("status", ("--json", "--openmetrics")),
+                             ("doctor", ("--json",)), ("top", ("--json",)),
+                             ("tune", ("--persistent", *report.SETTINGS))):
+        _, text, _ = crypt_async(command, "--help")
+        for option in options:
+            assert option in text, f"{command}: {option}"
+    _, ours, _ = crypt_async("open", "--help")
+    _, all_of_them, _ = crypt_async("--help")
+    assert ours != all_of_them, "it is of that command"
+
+
+@point
 def usage():
     """Wrong usage ends with 1, and says what would be right."""
     for words in (["fly"], [], ["adopt"], ["adopt", "--all", "x"],
                   ["adopt", "--fast", "x"], ["open", "x"], ["tune"],
-                  ["tune", "x", "speed=1"], ["top", "-n"],
-                  ["top", "-n", "many"], ["status", "--xml"], ["bench"],
+                  ["tune", "x", "speed=1"], ["tune", "x"], ["top", "-n"],
+                  ["top", "-n", "many"], ["top", "-n", "0"],
+                  ["top", "-d", "-1"], ["top", "-d", "nan"],
+                  ["status", "--xml"], ["status", "--js"], ["bench"],
+                  ["status", "--json", "--openmetrics"],
                   ["bench", "--ram", "x"], ["bench", "x", "y"],
                   ["bench", "--ram", "--rounds", "many"],
                   ["enable-takeover", "now"], ["doctor", "--fix"]):
         code, out, errors = crypt_async(*words)
         equal(code, 1, f"{words}: {errors}")
         assert out or errors.startswith("crypt-async: "), f"{words}: {errors}"
+        assert "Traceback" not in errors, errors
+
+
+@point
+def words():
+    """What is behind -- or the two words of open is cryptsetup's."""
+    seen = []
+    old = move.move_each, move.load_module, move.open_volume
+    move.move_each = move.open_volume = lambda *args: seen.append(args) or 0
+    move.load_module = lambda: None
+    try:
+        for given, wanted in (
+                ("adopt a b", (["a", "b"], False, "crypt-async", [])),
+                ("adopt a -- --key-file F", (["a"], False, "crypt-async",
+                                             ["--key-file", "F"])),
+                ("release --all -- -d F", ([], True, "crypt", ["-d", "F"])),
+                ("open d n --readonly -d F", ("d", "n",
+                                              ["--readonly", "-d", "F"])),
+                ("open d n", ("d", "n", [])),
+                ("open d n -- x", ("d", "n", ["--", "x"]))):
+            equal(main.run(given.split()), 0, given)
+            equal(seen.pop(), wanted, given)
+    finally:
+        move.move_each, move.load_module, move.open_volume = old
+
+
+@point
+def any_order():
+    """Options may stand anywhere among the words."""
+    seen = []
+    old = report.status, top.top, tuning.tune
+    report.status = top.top = tuning.tune = lambda *args: seen.append(args)
+    try:
+        for given, wanted in (
+                ("status a --json b", (["a", "b"], True)),
+                ("status --json a", (["a"], True)),
+                ("status", ([], False)),
+                ("top a -n 3 b -d 0.5", (["a", "b"], 3, 0.5, False)),
+                ("tune x --persistent cpus=1 inline_kib=4",
+                 ("x", ["cpus=1", "inline_kib=4"], True)),
+                ("tune --persistent x reset", ("x", ["reset"], True)),
+                ("tune x reset", ("x", ["reset"], False))):
+            main.run(given.split())
+            equal(seen.pop(), wanted, given)
+    finally:
+        report.status, top.top, tuning.tune = old
+
+
+@point
+def no_traceback():
+    """Nothing ends in a traceback, unless it is asked for."""
+    def ends(error, debug):
+        text = io.StringIO()
+        old = main.run, os.environ.pop("CRYPT_ASYNC_DEBUG", None)
+
+        def run(_words):
+            raise error
+        main.run = run
+        if debug:
+            os.environ["CRYPT_ASYNC_DEBUG"] = "1"
+        try:
+            with contextlib.redirect_stderr(text):
+                return main.main(), text.getvalue()
+        finally:
+            main.run = old[0]
+            os.environ.pop("CRYPT_ASYNC_DEBUG", None)
+    for error, wanted, said in (
+            (main.Problem("it is so", 5), 5, "it is so"),
+            (OSError(6, "No such device", "/dev/x"), 4, "/dev/x: No such"),
+            (PermissionError(13, "Permission denied", "/dev/x"), 2, "/dev/x"),
+            (KeyError("x"), 70, "KeyError"), (StopIteration(), 70, "StopIt"),
+            (UnicodeDecodeError("utf-8", b"x", 0, 1, "y"), 70, "Unicode"),
+            (MemoryError(), 3, "memory"), (KeyboardInterrupt(), 130, "")):
+        code, text = ends(error, False)
+        equal(code, wanted, f"{error!r}: {text}")
+        assert said in text and "Traceback" not in text, text
+        assert wanted != 70 or "CRYPT_ASYNC_DEBUG=1" in text, text
+        code, text = ends(error, True)
+        equal(code, wanted, f"{error!r}, debugged")
+        assert "Traceback" in text, text
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([sys.executable, COMMAND, "--help"], text=True,
+                              stdout=full, stderr=subprocess.PIPE,
+                              check=False)
+    equal(done.returncode, 4, done.stderr)
+    assert "Traceback" not in done.stderr, done.stderr
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} {COMMAND} --help | true; "
+         "echo ${PIPESTATUS[0]}"], text=True, capture_output=True,
+        check=False)
+    equal((done.stdout, done.stderr), ("141\n", ""), "a closed pipe")
+
+
+@point
+def as_json():
+    """doctor --json is what it prints otherwise."""
+    code, text, _ = crypt_async("doctor", "--json")
+    found = json.loads(text)
+    equal(code, 0 if all(each["ok"] for each in found) else 4, "exit status")
+    plain = crypt_async("doctor")[1]
+    for each in found:
+        equal(sorted(each), ["advice", "ok", "text"], "keys")
+        assert each["text"] in plain, each
+        equal(each["ok"], each["advice"] is None, each)
 
 
 @point
@@ -78,8 +191,9 @@ def manual():
     with open(f"{TOP}/docs/crypt-async.8", encoding="utf-8") as file:
         page = file.read().replace("\\-", "-")
     for word in (*main.COMMANDS, *report.SETTINGS, "--all", "--json",
-                 "--persistent", "--apply", "reset", tuning.KEPT, report.LOCK,
-                 *BENCH):
+                 "--openmetrics", "--persistent", "--help",
+                 "CRYPT_ASYNC_DEBUG", "70",
+                 "--apply", "reset", tuning.KEPT, top.LOCK, *BENCH):
         assert word in page, word
     for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "FILES",
                     "EXIT STATUS", "EXAMPLES", "SEE ALSO"):
@@ -88,20 +202,46 @@ def manual():
 
 @point
 def completion():
-    """bash completes commands, options and settings."""
+    """bash completes commands, options, settings and names of mappings."""
     script = f"{TOP}/scripts/command/completion/crypt-async"
 
-    def offered(*words):
-        text = (f". {script}; COMP_WORDS=({' '.join(words)} ''); "
+    def offered(*words, last="''"):
+        text = (f". {script}; COMP_WORDS=({' '.join(words)} \"$1\"); "
                 f"COMP_CWORD={len(words)}; _crypt_async; "
-                "printf '%s\\n' \"${COMPREPLY[@]}\"")
-        return subprocess.run(["bash", "-c", text], text=True, check=True,
-                              capture_output=True).stdout.split()
-    equal(set(offered("crypt-async")), {*main.COMMANDS, "--help"}, "commands")
-    equal({word.rstrip("=") for word in offered("crypt-async", "tune", "x")},
-          {*report.SETTINGS, "reset", "--persistent"}, "settings")
-    assert "--all" in offered("crypt-async", "adopt"), "options"
-    equal(set(offered("crypt-async", "bench")), {*BENCH}, "of bench")
+                "printf '%s\n' \"${COMPREPLY[@]}\"")
+        return subprocess.run(["bash", "-c", text, "bash", last.strip("'")],
+                              text=True, check=True, capture_output=True,
+                              env={**os.environ, "CRYPT_ASYNC_SYSFS": sysfs}
+                              ).stdout.splitlines()
+    with tempfile.TemporaryDirectory() as sysfs:
+        for number, (name, uuid) in enumerate((
+                ("home", "CRYPT-LUKS2-0-home"), (r"my\x20disk", ""),
+                ("vg-root", "LVM-0"),
+                (r"gr\xc3\xb6\xc3\x9fe", "CRYPT-P"))):
+            os.makedirs(f"{sysfs}/block/dm-{number}/dm")
+            for file, value in (("name", name), ("uuid", uuid)):
+                with open(f"{sysfs}/block/dm-{number}/dm/{file}", "w",
+                          encoding="utf-8") as attribute:
+                    attribute.write(value + "\n")
+        equal(set(offered("crypt-async")), {*main.COMMANDS, "--help"},
+              "commands")
+        equal({word.rstrip("=") for word in
+               offered("crypt-async", "tune", "x")},
+              {*report.SETTINGS, "reset", "--persistent", "--help"},
+              "settings")
+        equal(set(offered("crypt-async", "bench")), {*BENCH, "--json",
+                                                     "--help"}, "of bench")
+        mappings = {"home", r"my\ disk", "größe"}
+        for command, options in (
+                ("adopt", {"--all"}), ("release", {"--all"}),
+                ("status", {"--json", "--openmetrics"}), ("tune", set()),
+                ("top", {"-n", "-d", "--json"})):
+            equal(set(offered("crypt-async", command)),
+                  {*mappings, *options, "--help"}, command)
+        equal(offered("crypt-async", "adopt", last=r"my\ d"), [r"my\ disk"],
+              "what has been begun")
+        equal(offered("crypt-async", "doctor", last="--j"), ["--json"],
+              "of doctor")
 
 
 @point
@@ -131,23 +271,6 @@ def tables():
 
 
 @point
-def histograms():
-    """Percentiles are bounds of what was counted."""
-    def histogram(*counts):
-        rest = [0] * (24 - len(counts))
-        return report.Histogram("\n".join(
-            f"{d} {p} " + " ".join(map(str, [*counts, *rest]))
-            for d in ("read", "write") for p in report.PHASES))
-    found = histogram(0, 98, 0, 2)
-    equal(found.percentile("read", "device", 0.5), 2.048, "half")
-    equal(found.percentile("read", "device", 0.99), 8.192, "99 %")
-    equal(histogram().percentile("read", "queue", 0.5), None, "of nothing")
-    new = found.since(histogram(0, 98))
-    equal(new.percentile("write", "convert", 0.5), 8.192, "since then")
-    equal(found.percentile("write", "convert", 0.5), 2.048, "and before")
-
-
-@point
 def kept():
     """Settings that are kept: merged, replaced, dropped by reset."""
     with tempfile.TemporaryDirectory() as directory:
@@ -155,10 +278,10 @@ def kept():
         for name, words in (("a", ["cpus=0-3"]), ("b", ["page_limit=9"]),
                             ("a", ["inline_kib=4", "cpus=1"])):
             tuning._keep(name, words)
-        equal(tuning._kept(), {"a": ["cpus=1", "inline_kib=4"],
-                               "b": ["page_limit=9"]}, "kept")
+        equal(tuning._kept("a"), ["cpus=1", "inline_kib=4"], "kept")
         tuning._keep("a", ["reset"])
-        equal(tuning._kept(), {"b": ["page_limit=9"]}, "after a reset")
+        equal(tuning._kept("a"), [], "after a reset")
+        equal(tuning._kept("b"), ["page_limit=9"], "of another one")
 
 
 @point
@@ -171,116 +294,6 @@ def uuids():
           "LUKS2")
     Mapping.uuid = "CRYPT-PLAIN-home"
     equal(keys.luks_uuid(Mapping), None, "plain")
-
-
-@point
-def dkms():
-    """What doctor makes of DKMS's answers."""
-    there = f"dm-crypt-async/0.1.0, {doctor.RELEASE}, x86_64: installed"
-    path = os.environ["PATH"]
-    with tempfile.TemporaryDirectory() as directory:
-        for answer, advice in (
-                (there, None),
-                ("dm-crypt-async/0.0.9: added\n" + there, None),
-                ("dm-crypt-async/0.1.0: added", "dkms install "
-                 f"dm-crypt-async/0.1.0 -k {doctor.RELEASE};"),
-                ("dm-crypt-async/0.1.0, 5.10.0-1, x86_64: installed",
-                 "dkms install dm-crypt-async/0.1.0 -k"),
-                (there.replace("installed", "built"), "dkms install"),
-                ("", "install the package crypt-async-dkms")):
-            with open(f"{directory}/dkms", "w", encoding="ascii") as file:
-                file.write(f"#!/bin/sh\ncat <<'END'\n{answer}\nEND\n")
-            os.chmod(f"{directory}/dkms", 0o755)
-            os.environ["PATH"] = f"{directory}:{path}"
-            doctor._findings.clear()
-            doctor._dkms()
-            os.environ["PATH"] = path
-            (fine, _, said), = doctor._findings
-            equal(fine, advice is None, answer)
-            assert fine or advice in said, f"{answer}: {said}"
-
-
-@point
-def broken():
-    """doctor and status say it when a device has found its own state wrong."""
-    line = Line(0, 8, "crypt-async", PARAMS)
-
-    class Mapping:
-        """Of a device that is."""
-        name, uuid = "a", "CRYPT-PLAIN-a"
-        found = dict.fromkeys(
-            ("reads", "writes", "read_bytes", "written_bytes", "fragments",
-             "inline", "queued", "deferred", "parked", "mem_waits",
-             "in_flight", "in_flight_max", "pages", "cached",
-             *report.FAULTS, *report.SETTINGS), 0)
-        found |= {"broken": 1, "state_errors": 3}
-
-        @staticmethod
-        def table():
-            """Its line."""
-            return [line]
-
-        @classmethod
-        def status(cls):
-            """Its counters."""
-            return [cls.found]
-
-    doctor._findings.clear()
-    mappings, doctor.all_mappings = doctor.all_mappings, lambda: [Mapping]
-    try:
-        doctor._mappings()
-    finally:
-        doctor.all_mappings = mappings
-    (_, said, advice), (_, counted, _) = doctor._findings
-    assert "writes are refused" in said, said
-    equal(advice, "copy the data, reboot, report it", "what to do")
-    assert "3 state_errors" in counted, counted
-    text = io.StringIO()
-    with contextlib.redirect_stdout(text):
-        report._print(report.describe(Mapping))
-    assert "writes are refused, reads go on" in text.getvalue()
-
-
-@point
-def old_module():
-    """status and doctor understand a module that is still 0.1.0."""
-    text = ("driver=xts-aes-aesni fragments=8 reads=1 writes=2 read_bytes=3 "
-            "written_bytes=4 inline=5 queued=3 deferred=0 parked=0 "
-            "resumed=0 trimmed=0 waited=11 refused=12 forged=13 overdue=14 "
-            "errors=0 in_flight=0 in_flight_most=15 pages=0 cached=0 "
-            "fragment_kib=0 inline_kib=0 page_limit=0 cpus=any")
-    status_line = Line(0, 8, "crypt-async", text)
-
-    class Mapping:
-        """Of a device on it."""
-        name, uuid = "a", "CRYPT-PLAIN-a"
-
-        @staticmethod
-        def table():
-            """Its line."""
-            return [Line(0, 8, "crypt-async", PARAMS)]
-
-        @staticmethod
-        def status():
-            """Its counters."""
-            return [statistics(status_line.words)]
-
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output):
-        report._print(report.describe(Mapping))
-    text = output.getvalue()
-    for said in ("11 writes for memory", "at most 15", "12 crypto_errors",
-                 "13 auth_errors", "14 driver_timeouts"):
-        assert said in text, f"{said}: {text}"
-    assert "broken" not in text, text
-    doctor._findings.clear()
-    mappings, doctor.all_mappings = doctor.all_mappings, lambda: [Mapping]
-    try:
-        doctor._mappings()
-    finally:
-        doctor.all_mappings = mappings
-    (_, counted, _), = doctor._findings
-    assert "14 driver_timeouts" in counted, counted
 
 
 @point
@@ -299,5 +312,27 @@ def benchmark():
     equal(len(how.cells), 2 * len(names), "cells with writes")
 
 
-print(f"1..{len(_results)}")
-sys.exit(not all(_results))
+@point
+def benchmark_json():
+    """bench --json is what was measured, and what became of it."""
+    how = bench.How(None, json=True)
+    with tempfile.TemporaryDirectory() as directory:
+        how.report = f"{directory}/page.html"
+        cells = [{"name": cell.name, "stack": cell.stack_name,
+                  "work": cell.work_name, "ways": cell.ways,
+                  "size": cell.size, "cipher_ns": [],
+                  "rates": {name: [2.0, 4.0] for name in
+                            (bench.RAW, *bench.MAPPED)}}
+                 for cell in how.cells]
+        text = io.StringIO()
+        with contextlib.redirect_stdout(text), \
+                contextlib.redirect_stderr(io.StringIO()):
+            bench._report(how, bench._told(how, 1, "xts-aes", cells))
+        found = json.loads(text.getvalue())
+        equal(found["measured"]["cells"], cells, "measured")
+        equal([cell["to_best"][0] for cell in found["reduced"]["cells"]],
+              [1] * len(cells), "reduced")
+        assert os.path.getsize(how.report), "the page"
+
+
+end()

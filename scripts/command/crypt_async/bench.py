@@ -5,6 +5,7 @@ machine. What is measured and how it is reduced is `make bench`'s."""
 import contextlib
 import dataclasses
 import errno
+import json
 import os
 import random
 import secrets
@@ -47,6 +48,7 @@ class How:
     rounds: int = 5
     unit: int = 4096
     report: str = "crypt-async-bench.html"
+    json: bool = False
 
     @property
     def cells(self):
@@ -285,10 +287,13 @@ def _report(how, boot):
     with open(how.report + ".new", "w", encoding="utf-8") as file:
         file.write(page.page(kernels, [boot]))
     os.replace(how.report + ".new", how.report)
-    print(f"Linux {boot['kernel']}, {boot['driver']}; {how.rounds} rounds of "
-          f"{how.seconds} s")
-    table.print_cells(kernels[0]["cells"])
-    table.print_summary(kernels[0]["summary"])
+    if how.json:
+        print(json.dumps({"measured": boot, "reduced": kernels[0]}, indent=1))
+    else:
+        print(f"Linux {boot['kernel']}, {boot['driver']}; {how.rounds} "
+              f"rounds of {how.seconds} s")
+        table.print_cells(kernels[0]["cells"])
+        table.print_summary(kernels[0]["summary"])
     say(f"{how.report} shows it"
         + ("" if how.write else "; only reads were measured"))
 

@@ -2,7 +2,9 @@
 """What all parts share: problems with their exit codes (those of
 cryptsetup(8)), and how the user is spoken to."""
 
+import contextlib
 import ctypes
+import errno
 import os
 import resource
 import subprocess
@@ -15,6 +17,9 @@ PARAMETERS = f"/sys/module/{MODULE}/parameters"
 _PR_SET_DUMPABLE, _MCL_CURRENT, _MCL_FUTURE = 4, 1, 2
 
 USAGE, PERMISSION, MEMORY, DEVICE, BUSY = 1, 2, 3, 4, 5
+FAULT = 70              # of the command itself, as <sysexits.h> has it
+_CODES = {errno.EPERM: PERMISSION, errno.EACCES: PERMISSION,
+          errno.ENOMEM: MEMORY, errno.EBUSY: BUSY, errno.EEXIST: BUSY}
 
 
 class Problem(Exception):
@@ -25,6 +30,11 @@ class Problem(Exception):
         self.code = code
 
 
+def code_of(error):
+    """The exit code of an OSError."""
+    return _CODES.get(error.errno, DEVICE)
+
+
 def colour(number, text):
     """Coloured on a terminal."""
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
@@ -33,8 +43,10 @@ def colour(number, text):
 
 
 def say(text):
-    """To the user, beside what the command prints."""
-    print(f"crypt-async: {text}", file=sys.stderr, flush=True)
+    """To the user, beside what the command prints; if nobody listens, what is
+    being done goes on."""
+    with contextlib.suppress(OSError):
+        print(f"crypt-async: {text}", file=sys.stderr, flush=True)
 
 
 def keep_private():

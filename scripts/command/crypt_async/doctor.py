@@ -2,14 +2,16 @@
 """doctor: what is in order on this machine, what is not, and what to do."""
 
 import glob
+import json
 import os
 import re
 import subprocess
 
-from .common import MODULE, colour, is_loaded, parameter, read
-from .mapping import all_mappings, stands_in
+from . import boot, pinned
+from .common import CRYPT_ASYNC, MODULE, colour, is_loaded, parameter, read
+from .mapping import encrypted, stands_in
 from .report import FAULTS, is_on_module
-from .takeover import RELEASE, TAKEOVER
+from .takeover import RELEASE, TAKEOVER, is_built_in
 
 SLOW = ("generic", "lib")
 
@@ -96,7 +98,14 @@ def _targets():
         _fine("dm-crypt is loaded beside it, as the target crypt")
     else:
         _fine("dm-crypt is not loaded")
-    if not os.path.exists(TAKEOVER):
+    if is_built_in():
+        text = (f"dm-crypt is built into {RELEASE}: takeover cannot work "
+                "with it, crypt-async adopt does")
+        if os.path.exists(TAKEOVER):
+            _wrong(text, "crypt-async disable-takeover")
+        else:
+            _fine(text)
+    elif not os.path.exists(TAKEOVER):
         _fine("the next boot uses dm-crypt; crypt-async adopt moves "
               "mappings after it")
     elif stands_in():
@@ -125,29 +134,50 @@ def _driver():
         _fine(f"xts(aes) is done by {best}")
 
 
+def _flags():
+    for where, flags, is_wrong, advice in pinned.found(
+            os.path.exists(TAKEOVER)):
+        text = f"{where} {', '.join(flags)}, which keep work on one processor"
+        if is_wrong:
+            _wrong(text, advice)
+        else:
+            _fine(text)
+
+
+def _grub():
+    for mapping, lines in encrypted():
+        if any(line.target == CRYPT_ASYNC for line in lines) and \
+                (paths := boot.grub_paths(mapping)):
+            _wrong(*boot.grub_trouble(mapping, paths))
+
+
 def _mappings():
-    for mapping in all_mappings():
-        for line, status in zip(
-                [line for line in mapping.table() if is_on_module(line)],
-                mapping.status()):
+    for mapping, lines in encrypted():
+        for line, status in zip(filter(is_on_module, lines),
+                                mapping.status()):
             if status.get("broken"):
-                _wrong(f"{mapping.name} at {line.start} is broken: the module "
-                       "found its own state wrong; writes are refused",
+                _wrong(f"{mapping.shown} at {line.start} is broken: the "
+                       "module found its own state wrong; writes are refused",
                        "copy the data, reboot, report it")
             bad = {key: status[key] for key in FAULTS if status.get(key)}
             if bad:
-                _wrong(f"{mapping.name} at {line.start}: " + ", ".join(
+                _wrong(f"{mapping.shown} at {line.start}: " + ", ".join(
                     f"{value} {key}" for key, value in bad.items()),
                     "journalctl -k -g device-mapper says what happened")
 
 
-def doctor():
+def doctor(as_json):
     """crypt-async doctor"""
     for look in (_headers, _module, _dkms, _secure_boot, _targets, _driver,
-                 _mappings):
+                 _flags, _grub, _mappings):
         look()
-    for is_fine, text, advice in _findings:
-        print(colour(32, "ok   ") if is_fine else colour(31, "wrong"), text)
-        if advice:
-            print("      ->", advice)
+    if as_json:
+        print(json.dumps([{"ok": is_fine, "text": text, "advice": advice}
+                          for is_fine, text, advice in _findings], indent=1))
+    else:
+        for is_fine, text, advice in _findings:
+            print(colour(32, "ok   ") if is_fine else colour(31, "wrong"),
+                  text)
+            if advice:
+                print("      ->", advice)
     return 0 if all(is_fine for is_fine, _, _ in _findings) else 4

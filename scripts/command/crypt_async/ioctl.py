@@ -11,6 +11,7 @@ import struct
 _HEADER = struct.Struct("=3I2II i 3I Q 128s 129s 7x")
 _TARGET = struct.Struct("=QQiI16s")
 _VERSION = (4, 0, 0)
+_UUID_SIZE, _HAS_UUID = 129, 1
 
 (CREATE, REMOVE, SUSPEND, STATUS, LOAD, CLEAR, DEPS, TABLE_STATUS, VERSIONS,
  MESSAGE) = (3, 4, 6, 7, 9, 10, 11, 12, 13, 14)
@@ -25,11 +26,13 @@ BUFFER_FULL_FLAG = 1 << 8
 SKIP_LOCKFS_FLAG = 1 << 10
 NOFLUSH_FLAG = 1 << 11
 QUERY_INACTIVE_FLAG = 1 << 12
+UUID_FLAG = 1 << 14
 SECURE_DATA_FLAG = 1 << 15
 IMA_FLAG = 1 << 19
 
 SMALL = 1024        # Python lets other threads run only up to this size
 LARGE = 64 << 10
+_LARGEST = 1 << 28
 
 _control = None
 
@@ -45,40 +48,51 @@ class Answer:
         self.data = bytes(buffer[fields[4]:fields[3]])
 
 
-def call(command, name="", *, flags=0, payload=b"", count=0, size=SMALL):
-    """One ioctl. Raises OSError as the kernel says."""
+def call(command, name="", *, size=SMALL, **how):
+    """One ioctl, for which see _once(); what does not fit into its buffer is
+    asked for again, in one twice as large. Raises OSError as the kernel
+    says."""
+    while True:
+        answer = _once(command, name, size=size, **how)
+        if not answer.flags & BUFFER_FULL_FLAG:
+            return answer
+        if size >= _LARGEST:
+            raise OSError(errno.ENOSPC, "the kernel's answer has no end")
+        size *= 2
+
+
+def _once(command, name, *, size, dev=0, flags=0, payload=b"", count=0):
+    """The mapping is known by its name, or by its device number."""
     global _control
-    if len(name.encode()) > 127:
+    name = name.encode(errors="surrogateescape")
+    if len(name) > 127:
         raise OSError(errno.ENXIO, "no mapping has a name of that length")
     if _control is None:
         _control = os.open("/dev/mapper/control", os.O_RDWR | os.O_CLOEXEC)
     size = max(size, _HEADER.size + len(payload))
     buffer = bytearray(size)
     _HEADER.pack_into(buffer, 0, *_VERSION, size, _HEADER.size, count, 0,
-                      flags, 0, 0, 0, name.encode(), b"")
+                      flags, 0, 0, dev, name, b"")
     buffer[_HEADER.size:_HEADER.size + len(payload)] = payload
     request = 0xC0000000 | _HEADER.size << 16 | 0xFD << 8 | command
     try:
         fcntl.ioctl(_control, request, buffer, True)
-        answer = Answer(buffer)
+        return Answer(buffer)
     finally:
         if flags & SECURE_DATA_FLAG:
             buffer[:] = bytes(len(buffer))
-    if answer.flags & BUFFER_FULL_FLAG:
-        raise OSError(errno.ENOSPC, "the ioctl's buffer is too small")
-    return answer
 
 
 def text(data):
     """A string as the kernel keeps it."""
-    return data.split(b"\0", 1)[0].decode()
+    return data.split(b"\0", 1)[0].decode(errors="surrogateescape")
 
 
 def pack_table(table):
     """A table, (start, length, target, params) for each line, for LOAD."""
     out = b""
     for start, length, target, params in table:
-        words = params.encode() + b"\0"
+        words = params.encode(errors="surrogateescape") + b"\0"
         words += bytes(-(len(words) + _TARGET.size) % 8)
         out += _TARGET.pack(start, length, 0, _TARGET.size + len(words),
                             target.encode()) + words
@@ -91,8 +105,9 @@ def unpack_table(answer):
     for _ in range(answer.targets):
         start, length, _, following, target = _TARGET.unpack_from(
             answer.data, at)
+        end = answer.data.index(b"\0", at + _TARGET.size)
         yield (start, length, text(target),
-               text(answer.data[at + _TARGET.size:]))
+               text(answer.data[at + _TARGET.size:end + 1]))
         at = following
 
 
@@ -113,16 +128,21 @@ def versions():
         at += following
 
 
-def names():
-    """The mapped devices: {name: device number}."""
-    data = call(LIST_DEVICES, size=LARGE).data
-    found, at = {}, 0
+def devices():
+    """The mapped devices: [(name, device number, UUID), …]."""
+    data = call(LIST_DEVICES, size=LARGE, flags=UUID_FLAG).data
+    found, at = [], 0
     while data:
         dev, following = struct.unpack_from("=QI", data, at)
-        name = text(data[at + 12:])
-        if name:
-            found[name] = dev
+        end = data.index(b"\0", at + 12)
+        if end > at + 12:
+            # Behind the name, aligned: an event's number, flags, the UUID.
+            more = end + 1 + -(end + 1) % 8
+            flags, = struct.unpack_from("=I", data, more + 4)
+            uuid = text(data[more + 8:more + 8 + _UUID_SIZE]) \
+                if flags & _HAS_UUID else ""
+            found.append((text(data[at + 12:end + 1]), dev, uuid))
         if not following:
-            return found
+            break
         at += following
     return found

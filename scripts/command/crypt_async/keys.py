@@ -10,13 +10,19 @@ import os
 import re
 import subprocess
 
-from .common import PARAMETERS, PERMISSION, Problem, run, say
+from .common import PARAMETERS, PERMISSION, Problem, read, run, say
+from .mapping import KEY, Mapping, temporary
 
 # add_key and keyctl, as each machine numbers them.
 _NUMBERS = {"x86_64": (248, 250), "aarch64": (217, 219),
             "riscv64": (217, 219), "ppc64le": (269, 271), "s390x": (278, 280)}
 _UNLINK = 9
 _PROCESS = -2
+
+# cryptsetup's options that have it use a token; that say where a key is.
+TOKEN_OPTIONS = ("--token-only", "--token-id", "--token-type")
+KEY_OPTIONS = ("--key-file", "-d", "--key-slot", "-S", "--volume-key-file",
+               "--master-key-file")
 
 
 def _syscall(which, *args):
@@ -85,7 +91,7 @@ def _header_in(options):
     return None
 
 
-def _luks_device(mapping, device, header):
+def luks_device(mapping, device, header=None):
     """The lower device; and the LUKS header is the mapping's, since another
     volume's key would turn all data to noise."""
     for path in [header] if header else map(_node, _lower(device)):
@@ -93,37 +99,84 @@ def _luks_device(mapping, device, header):
                                capture_output=True, check=False)
         if found.stdout.strip() == luks_uuid(mapping):
             return path
-    raise Problem(f"{mapping.name}: its LUKS header is not "
+    raise Problem(f"{mapping.shown}: its LUKS header is not "
                   + (f"in {header}" if header else "on the lower device")
                   + ": say where, as in crypt-async adopt NAME -- "
                   "--header FILE")
 
 
+def _metadata(path):
+    """What a LUKS2 header says of its volume."""
+    return json.loads(run("cryptsetup", "luksDump", "--dump-json-metadata",
+                          path))
+
+
+def _has(options, words):
+    return any(option.partition("=")[0] in words for option in options)
+
+
 def volume_key(mapping, device, options):
     """The key of a LUKS2 volume. cryptsetup asks for the passphrase, or takes
-    it from where its options say."""
+    it from where its options say; a volume with tokens is opened by these, if
+    options do not say otherwise."""
     header = _header_in(options)
-    path = _luks_device(mapping, device, header)
+    path = luks_device(mapping, device, header)
+    metadata = _metadata(path)
+    by_token = _has(options, TOKEN_OPTIONS) or (
+        metadata["tokens"] and not _has(options, KEY_OPTIONS))
+    say(f"{mapping.shown}: the kernel needs the volume's key once more, to "
+        "load another table;\nit went out of reach when the volume had been "
+        "opened. "
+        + ("Its token, or a" if by_token else "A")
+        + " passphrase of the volume opens it.")
+    if by_token:
+        return _key_beside(mapping, device, path, metadata, options)
     if header:
         path = _node(f"/dev/block/{device}")
-    say(f"{mapping.name}: the kernel needs the volume's key once more, to "
-        "load another table;\nit went out of reach when the volume had been "
-        "opened. A passphrase of the volume opens it.")
     text = run("cryptsetup", "luksDump", "--dump-volume-key", "--batch-mode",
                *options, path)
     dump = text[text.rindex("dump:") + 5:] if "dump:" in text else ""
     digits = "".join(re.findall(r"\b[0-9a-f]{2}\b", dump))
     if not digits:
-        raise Problem(f"{mapping.name}: cryptsetup gave no key", PERMISSION)
+        raise Problem(f"{mapping.shown}: cryptsetup gave no key", PERMISSION)
     return bytes.fromhex(digits)
+
+
+def sectors(device):
+    """Of a block device, "major:minor"."""
+    return int(read(f"/sys/dev/block/{device}/size"))
+
+
+def _key_beside(mapping, device, path, metadata, options):
+    """The key of a LUKS2 volume as `cryptsetup open` gets it, since luksDump
+    takes no token: from the table of another mapping, which has the volume's
+    header, and under it a device of zeros, so that nobody finds the volume's
+    file system twice."""
+    if any("integrity" in each for each in metadata["segments"].values()):
+        raise Problem(f"{mapping.shown}: the key of an authenticated volume "
+                      "is not to be had by a token: give a passphrase, as "
+                      "in crypt-async adopt NAME -- --key-file FILE",
+                      PERMISSION)
+    words = list(options)
+    for word in ("--disable-keyring", "--readonly"):
+        if word not in words:
+            words.append(word)
+    if not _header_in(options):
+        words += ["--header", path]
+    name = f"{KEY}{os.minor(mapping.dev)}-{os.getpid()}"
+    with temporary(name + "-zero", [(0, sectors(device), "zero", "")]) as dev:
+        run("cryptsetup", "open", *words, f"/dev/dm-{os.minor(dev)}", name)
+        try:
+            line, = Mapping(name).table()
+            return bytes.fromhex(line.key)
+        finally:
+            run("cryptsetup", "close", name)
 
 
 def description(mapping, device, options):
     """What cryptsetup calls the key of a LUKS2 volume in a keyring: it has
     the number of the key's digest, which a reencryption changes."""
-    path = _luks_device(mapping, device, _header_in(options))
-    found = json.loads(run("cryptsetup", "luksDump", "--dump-json-metadata",
-                           path))
+    found = _metadata(luks_device(mapping, device, _header_in(options)))
     number = next((number for number, digest in found["digests"].items()
                    if "0" in digest["segments"]), "0")
     return f"cryptsetup:{luks_uuid(mapping)}-d{number}"
@@ -156,7 +209,7 @@ def table_with_keys(mapping):
         lines = mapping.table()
     if any(line.is_crypt and not line.keyring and line.key != "-"
            and not line.key.strip("0") for line in lines):
-        raise Problem(f"{mapping.name}: its key has been wiped: cryptsetup "
+        raise Problem(f"{mapping.shown}: its key has been wiped: cryptsetup "
                       "luksResume brings it back", PERMISSION)
     return lines
 

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The command line."""
 
+import argparse
+import math
+import os
 import sys
+import traceback
 
-from . import doctor, move, report, takeover, tuning
-from .common import DEVICE, USAGE, Problem, need_root, say
+from . import doctor, metrics, move, report, takeover, top, tuning
+from .common import FAULT, MEMORY, USAGE, Problem, code_of, need_root, say
+from .mapping import Mapping
 
 HELP = """\
 usage: crypt-async COMMAND ...
@@ -12,156 +17,288 @@ usage: crypt-async COMMAND ...
   adopt NAME... | --all [-- OPTIONS]    move mappings from dm-crypt to here, while they are used
   release NAME... | --all [-- OPTIONS]  move them back
   open DEVICE NAME [OPTIONS]            what cryptsetup open does, on crypt-async
-  status [NAME...] [--json]             cipher, driver, settings, and what was done
-  top [NAME...] [-n COUNT] [-d SECONDS] the same, live
-  tune NAME SETTING=VALUE... [--persistent]
-  tune NAME reset [--persistent]        settings of a mapping that is used
-  bench DEVICE | --ram [--seconds N] [--rounds N] [--report FILE]
-                                        measure it beside dm-crypt here; only reads DEVICE
+  status [NAME...]                      cipher, driver, settings, and what was done
+  top [NAME...]                         the same, live
+  tune NAME SETTING=VALUE... | reset    settings of a mapping that is used
+  bench DEVICE | --ram                  measure it beside dm-crypt here; only reads DEVICE
   enable-takeover                       from the next boot on, be the target crypt itself
   disable-takeover                      the way back
   doctor                                what is in order here, and what is not
 
-OPTIONS are cryptsetup's, such as --key-file or --header. A mapping keeps its
-name, its UUID and what is mounted on it. Settings are fragment_kib,
-inline_kib, page_limit and cpus; see crypt-async(8).
+crypt-async COMMAND --help says more, crypt-async(8) all. NAME is a mapping's,
+as cryptsetup takes it, or the path of its node; OPTIONS are cryptsetup's, such
+as --key-file or --header. A mapping keeps its name, its UUID and what is
+mounted on it.
 
+"""
+EXIT = """\
 Exit status: 0, or as cryptsetup's: 1 wrong usage, 2 no permission or bad
 passphrase, 3 out of memory, 4 wrong device, 5 device exists or is busy.
 """
+HELP += EXIT
+
+DEBUG = "CRYPT_ASYNC_DEBUG"     # in the environment: where it went wrong
 
 
-def _options(words, flags=(), values=()):
-    """Split words into operands, flags, values by name, and what is behind
-    --."""
-    operands, given, rest = [], {}, []
-    words = list(words)
-    while words:
-        word = words.pop(0)
-        if word == "--":
-            rest = words
-            break
-        if word in flags:
-            given[word] = True
-        elif word in values:
-            if not words:
-                raise Problem(f"{word} needs a value", USAGE)
-            given[word] = words.pop(0)
-        elif word.startswith("-"):
-            raise Problem(f"{word} is not known: crypt-async --help", USAGE)
-        else:
-            operands.append(word)
-    return operands, given, rest
+class Parser(argparse.ArgumentParser):
+    """Of one command: what is wrong with its words is a Problem."""
+
+    def __init__(self, command, usage, text):
+        super().__init__(
+            prog=f"crypt-async {command}", usage=f"crypt-async {usage}",
+            description=text, epilog=EXIT, allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def error(self, message):
+        raise Problem(f"{message}: {self.prog} --help", USAGE)
 
 
-def _move(function):
-    def command(words):
-        names, given, rest = _options(words, flags=("--all",))
-        if bool(names) == ("--all" in given):
-            raise Problem("which mappings: NAME..., or --all", USAGE)
-        return function(names, "--all" in given, rest)
-    return command
+def _positive(kind):
+    def convert(word):
+        number = kind(word)
+        if not (number > 0 and math.isfinite(number)):
+            raise ValueError
+        return number
+    convert.__name__ = "number"     # argparse says so of what is not one
+    return convert
+
+
+def _json(parser, what="the same for programs"):
+    parser.add_argument("--json", action="store_true", help=what)
+
+
+def _mover(command, text, function):
+    def run(words):
+        words, options = list(words), []
+        if "--" in words:
+            at = words.index("--")
+            words, options = words[:at], words[at + 1:]
+        parser = Parser(command, f"{command} NAME... | --all [-- OPTIONS]",
+                        text + """
+
+The key of a LUKS2 volume is asked for once more, by cryptsetup: OPTIONS are
+those of cryptsetup open that say where it is, such as --key-file, --header or
+--token-only, for each of the mappings.""")
+        parser.add_argument("names", nargs="*", metavar="NAME",
+                            help="a mapping's name, or its node's path")
+        parser.add_argument("--all", action="store_true",
+                            help="every encrypted mapping")
+        given = parser.parse_intermixed_args(words)
+        if bool(given.names) == given.all:
+            parser.error("which mappings: NAME..., or --all")
+        need_root()
+        return function(given.names, given.all, options)
+    return run
 
 
 def _open(words):
-    # Options may stand anywhere, as cryptsetup takes them; those with a
-    # value of their own are written --option=value, or behind the name.
-    operands = []
-    words = list(words)
-    while words and len(operands) < 2 and not words[0].startswith("-"):
-        operands.append(words.pop(0))
-    if len(operands) != 2:
-        raise Problem("crypt-async open DEVICE NAME [OPTIONS]", USAGE)
-    return move.open_volume(*operands, words)
+    parser = Parser("open", "open DEVICE NAME [OPTIONS]", """\
+Do what cryptsetup open does with the same OPTIONS, and move the mapping to
+crypt-async. If that fails, the mapping is closed again.""")
+    parser.add_argument("device", metavar="DEVICE")
+    parser.add_argument("name", metavar="NAME",
+                        help="what the mapping is to be called")
+    if any(word.startswith("-") for word in words[:2]) or len(words) < 2:
+        parser.parse_intermixed_args(words)
+    given = parser.parse_args(words[:2])
+    need_root()
+    return move.open_volume(given.device, given.name, words[2:])
+
+
+def _names(parser):
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help="mappings; all on crypt-async, if none is given")
 
 
 def _status(words):
-    names, given, _ = _options(words, flags=("--json",))
-    return report.status(names, "--json" in given)
-
-
-def _number(given, name, kind, default):
-    try:
-        return kind(given.get(name, default)) if name in given else default
-    except ValueError:
-        raise Problem(f"{name}: not a number", USAGE) from None
+    parser = Parser("status", "status [NAME...] [--json | --openmetrics]",
+                    """\
+Show cipher, crypto driver and whether it is synchronous, settings, and what
+was done and where.""")
+    _names(parser)
+    how = parser.add_mutually_exclusive_group()
+    _json(how)
+    how.add_argument("--openmetrics", action="store_true",
+                     help="the same for Prometheus, with histograms")
+    given = parser.parse_intermixed_args(words)
+    need_root()
+    if given.openmetrics:
+        for line in metrics.openmetrics(list(map(Mapping, given.names))):
+            print(line)
+        return 0
+    return report.status(given.names, given.json)
 
 
 def _top(words):
-    names, given, _ = _options(words, values=("-n", "-d"))
-    return report.top(names, _number(given, "-n", int, None),
-                      _number(given, "-d", float, 2.0))
+    parser = Parser("top", "top [NAME...] [-n COUNT] [-d SECONDS] [--json]",
+                    """\
+Show live what mappings do, with latencies: half, and 99 %, of what was done
+took at most so long. q ends it.""")
+    _names(parser)
+    parser.add_argument("-n", type=_positive(int), metavar="COUNT",
+                        help="end after so many screens")
+    parser.add_argument("-d", type=_positive(float), metavar="SECONDS",
+                        default=2.0, help="between them; 2")
+    _json(parser, "one object of each mapping a line")
+    given = parser.parse_intermixed_args(words)
+    need_root()
+    return top.top(given.names, given.n, given.d, given.json)
 
 
 def _tune(words):
-    operands, given, _ = _options(words, flags=("--persistent", "--apply"))
-    if not operands:
-        raise Problem("tune which mapping?", USAGE)
-    if "--apply" in given:
-        return tuning.apply(operands[0])
-    return tuning.tune(operands[0], operands[1:], "--persistent" in given)
+    parser = Parser("tune",
+                    "tune NAME SETTING=VALUE... | reset [--persistent]", """\
+Change settings of a mapping that is used:
 
-
-def _alone(function):
-    def command(words):
-        if any(_options(words)):
-            raise Problem(f"{' '.join(words)}: nothing is wanted there", USAGE)
-        return function()
-    return command
+  fragment_kib  the size limit of a fragment, into which large bios are split
+  inline_kib    the largest read that is converted in an interrupt
+  page_limit    pages that the mapping may hold for writes
+  cpus          where its workers run, such as 0-3; any
+  reset         all of them as they were""")
+    parser.add_argument("name", metavar="NAME",
+                        help="a mapping's name, or its node's path")
+    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE")
+    parser.add_argument("--persistent", action="store_true",
+                        help=f"keep them in {tuning.KEPT}")
+    parser.add_argument("--apply", action="store_true",
+                        help="give it what is kept there, as udev does")
+    given = parser.parse_intermixed_args(words)
+    if given.apply and not given.settings:
+        need_root()
+        return tuning.apply(given.name)
+    tuning.check(given.settings)
+    need_root()
+    return tuning.tune(given.name, given.settings, given.persistent)
 
 
 def _bench(words):
+    parser = Parser("bench", "bench DEVICE | --ram [OPTION...]", """\
+Measure the device itself, dm-crypt and crypt-async beside each other. Nobody
+may use the device, and it is only read, unless told otherwise.""")
+    parser.add_argument("device", nargs="?", metavar="DEVICE")
+    parser.add_argument("--ram", action="store_true",
+                        help="on a RAM disk of 64 MiB, which is removed")
+    parser.add_argument("--seconds", type=_positive(float), metavar="N",
+                        help="of each run; 0.5")
+    parser.add_argument("--rounds", type=_positive(int), metavar="N",
+                        help="how often each has its turn; 5")
+    parser.add_argument("--sector-size", type=int, metavar="BYTES",
+                        choices=(512, 4096), help="512 or 4096; 4096")
+    parser.add_argument("--report", metavar="FILE",
+                        help="a page that shows it; crypt-async-bench.html")
+    parser.add_argument("--write", action="store_true",
+                        help="measure writes as well")
+    parser.add_argument("--destroy-data", action="store_true",
+                        help="with --write: nothing on DEVICE is needed")
+    _json(parser, "what was measured, for programs")
+    given = parser.parse_intermixed_args(words)
+    if bool(given.device) == given.ram:
+        parser.error("on what: DEVICE, or --ram")
+    need_root()
     # It takes longer to import than all the rest.
     from . import bench     # pylint: disable=import-outside-toplevel
-    operands, given, _ = _options(
-        words, flags=("--ram", "--write", "--destroy-data"),
-        values=("--seconds", "--rounds", "--sector-size", "--report"))
-    if len(operands) + ("--ram" in given) != 1:
-        raise Problem("on what: DEVICE, or --ram", USAGE)
-    how = bench.How(operands[0] if operands else None)
-    how.write = "--write" in given or "--ram" in given
-    how.destroy = "--destroy-data" in given
-    how.seconds = _number(given, "--seconds", float, how.seconds)
-    how.rounds = _number(given, "--rounds", int, how.rounds)
-    how.unit = _number(given, "--sector-size", int, how.unit)
-    how.report = given.get("--report", how.report)
+    how = bench.How(given.device, write=given.write or given.ram,
+                    destroy=given.destroy_data, json=given.json)
+    for name in ("seconds", "rounds", "report"):
+        setattr(how, name, getattr(given, name) or getattr(how, name))
+    how.unit = given.sector_size or how.unit
     return bench.bench(how)
 
 
+def _alone(command, text, function):
+    def run(words):
+        Parser(command, command, text).parse_args(words)
+        need_root()
+        return function()
+    return run
+
+
+def _doctor(words):
+    parser = Parser("doctor", "doctor [--json]", """\
+Look at headers, module, DKMS, Secure Boot, dm-crypt, the driver of AES-XTS,
+options and errors of mappings, and say what to do about what is wrong. The
+exit status is 4 if something is.""")
+    _json(parser)
+    given = parser.parse_intermixed_args(words)
+    need_root()
+    return doctor.doctor(given.json)
+
+
 COMMANDS = {
-    "adopt": _move(move.adopt),
-    "release": _move(move.release),
+    "adopt": _mover("adopt", """\
+Move mappings from dm-crypt to crypt-async, while they are used. Those that
+cannot be moved are named, and stay as they are.""", move.adopt),
+    "release": _mover("release", """\
+Move mappings from crypt-async to dm-crypt, while they are used. Those that
+cannot be moved are named, and stay as they are.""", move.release),
     "open": _open,
     "status": _status,
     "top": _top,
     "tune": _tune,
     "bench": _bench,
-    "enable-takeover": _alone(takeover.enable),
-    "disable-takeover": _alone(takeover.disable),
-    "doctor": _alone(doctor.doctor),
+    "enable-takeover": _alone("enable-takeover", """\
+From the next boot on, have whoever asks for dm-crypt get this module, as the
+target crypt. The initramfs of each kernel is made again.""", takeover.enable),
+    "disable-takeover": _alone("disable-takeover", """\
+The way back: from the next boot on, dm-crypt is the target crypt.""",
+                               takeover.disable),
+    "doctor": _doctor,
 }
 
 
-def main():
+def run(words):
     """The exit status."""
-    words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help", "help"):
         print(HELP, end="")
         return 0 if words else USAGE
-    try:
-        if words[0] not in COMMANDS:
-            raise Problem(f"{words[0]} is not a command: crypt-async --help",
-                          USAGE)
-        if words[1:] in (["-h"], ["--help"]):
-            print(HELP, end="")
-            return 0
-        need_root()
-        return COMMANDS[words[0]](words[1:])
-    except Problem as problem:
-        say(str(problem))
-        return problem.code
-    except OSError as error:
-        say(f"{error.filename or 'the kernel'}: {error.strerror}")
-        return DEVICE
-    except KeyboardInterrupt:
+    if words[0] not in COMMANDS:
+        raise Problem(f"{words[0]} is not a command: crypt-async --help",
+                      USAGE)
+    return COMMANDS[words[0]](words[1:])
+
+
+def _ended(error):
+    """Say what ended it; the exit status."""
+    if os.environ.get(DEBUG) == "1":
+        traceback.print_exc()
+    if isinstance(error, KeyboardInterrupt):
         return 130
+    if isinstance(error, BrokenPipeError):
+        return 141
+    if isinstance(error, Problem):
+        say(str(error))
+        return error.code
+    if isinstance(error, OSError):
+        say(f"{error.filename or 'the kernel'}: {error.strerror or error}")
+        return code_of(error)
+    if isinstance(error, MemoryError):
+        say("out of memory")
+        return MEMORY
+    say(f"a fault in this command: {type(error).__name__}: {error}; "
+        f"with {DEBUG}=1 it says where, please report it")
+    return FAULT
+
+
+def _flush():
+    """Write what is in the buffer; 0, or the exit status. What cannot be
+    written is dropped, as Python would try again and say so at its end."""
+    try:
+        sys.stdout.flush()
+        return 0
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
+        error.filename = "standard output"
+        return _ended(error)
+
+
+def main():
+    """The exit status, whatever happens."""
+    # A terminal or a pipe need not know each letter of a name.
+    sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = run(sys.argv[1:])
+    except SystemExit as end:       # --help
+        code = end.code or 0
+    except (Exception, KeyboardInterrupt) as error:
+        code = _ended(error)
+    return _flush() or code

@@ -9,7 +9,7 @@ import re
 import signal
 import time
 
-from . import ioctl
+from . import ioctl, names
 from .common import (BUSY, CRYPT_ASYNC, DM_CRYPT, MODULE, Problem, is_loaded,
                      parameter)
 
@@ -17,6 +17,11 @@ from .common import (BUSY, CRYPT_ASYNC, DM_CRYPT, MODULE, Problem, is_loaded,
 OLD_NAMES = {"waited": "mem_waits", "refused": "crypto_errors",
              "forged": "auth_errors", "overdue": "driver_timeouts",
              "in_flight_most": "in_flight_max"}
+
+# How UUIDs of LVM and multipath begin.
+OTHERS = re.compile(r"LVM-|(part\d+-)?mpath-")
+# How names begin of what this command makes for a moment.
+CHECK, KEY = "crypt-async-check-", "crypt-async-key-"
 
 
 class Line:
@@ -46,6 +51,11 @@ class Line:
     def device(self):
         """The lower device of an encrypted one, "major:minor"."""
         return self.words[3]
+
+    @property
+    def options(self):
+        """The options of an encrypted one."""
+        return self.words[6:]
 
     def moved(self, target, key=None):
         """The same on another target, if it is an encrypted one."""
@@ -95,19 +105,54 @@ def stands_in():
     return is_loaded(MODULE) and parameter("replace_dm_crypt") == "Y"
 
 
-class Mapping:
-    """A mapped device, by its name."""
+def _status(**which):
+    try:
+        return ioctl.call(ioctl.STATUS, **which)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return None
+        raise
 
-    def __init__(self, name):
-        self.name = name.removeprefix("/dev/mapper/")
-        try:
-            answer = ioctl.call(ioctl.STATUS, self.name)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                raise Problem(f"{self.name}: there is no such mapping") \
-                    from None
-            raise
-        self.uuid, self.dev = answer.uuid, answer.dev
+
+def _find(word):
+    """The kernel's answer about a mapping."""
+    path = word if "/" in word else None
+    number = names.device(path) if path else None
+    if number is not None:
+        found = _status(dev=number)
+        if not found:
+            raise Problem(f"{path} is not a mapping")
+        return found
+    if path:
+        # Without udev there may be no node.
+        word = path.removeprefix(names.MAPPER)
+    for name in dict.fromkeys((names.mangle(word), word)):
+        if name and "/" not in name:
+            found = _status(name=name)
+            if found:
+                return found
+    raise Problem(f"{path or word}: there is no such mapping")
+
+
+class Mapping:
+    """A mapped device, by its name as the user has it or as the kernel does,
+    or by the path of its node. `name` is the kernel's."""
+
+    def __init__(self, word):
+        answer = _find(word)
+        self.name, self.uuid, self.dev = answer.name, answer.uuid, answer.dev
+
+    @property
+    def shown(self):
+        """Its name, for the user."""
+        return names.shown(self.name)
+
+    @classmethod
+    def listed(cls, name, dev, uuid):
+        """One whose device number and UUID are known."""
+        found = cls.__new__(cls)
+        found.name, found.dev, found.uuid = name, dev, uuid
+        return found
 
     @property
     def is_suspended(self):
@@ -123,7 +168,7 @@ class Mapping:
 
     def _lines(self, flags):
         return [Line(*line) for line in ioctl.unpack_table(ioctl.call(
-            ioctl.TABLE_STATUS, self.name, size=ioctl.LARGE,
+            ioctl.TABLE_STATUS, self.name,
             flags=flags | ioctl.SECURE_DATA_FLAG))]
 
     def table(self):
@@ -161,7 +206,7 @@ class Mapping:
             if error.errno in (errno.ENOKEY, errno.EKEYREVOKED,
                                errno.EKEYEXPIRED):
                 raise
-            raise Problem(f"{self.name}: the kernel refuses the table: "
+            raise Problem(f"{self.shown}: the kernel refuses the table: "
                           f"{kernel.said()} ({error.strerror})") from None
 
     def clear(self):
@@ -190,7 +235,7 @@ class Mapping:
                 self._resume()
             except OSError as error:
                 self._go_back(targets, old)
-                raise Problem(f"{self.name}: it stays as it was, since the "
+                raise Problem(f"{self.shown}: it stays as it was, since the "
                               f"switch failed: {kernel.said()} "
                               f"({error.strerror})", BUSY) from None
         finally:
@@ -211,14 +256,31 @@ def _pairs(words):
 
 def all_mappings():
     """All of them, by name."""
-    found = []
     try:
-        for name in sorted(ioctl.names()):
-            with contextlib.suppress(Problem):      # it went away meanwhile
-                found.append(Mapping(name))
-    except FileNotFoundError:
-        pass            # no device mapper
-    return found
+        return [Mapping.listed(*device) for device in sorted(ioctl.devices())]
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
+        return []       # no device mapper
+
+
+def encrypted():
+    """(mapping, lines) of each that is encrypted, on whichever module. A
+    mapping of a subsystem that makes others is not asked for its table; one
+    that went away meanwhile, or is of another run of this command, is left
+    out."""
+    for mapping in all_mappings():
+        if OTHERS.match(mapping.uuid) or \
+                mapping.name.startswith((CHECK, KEY)):
+            continue
+        try:
+            lines = mapping.table()
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            continue
+        if any(line.is_crypt for line in lines):
+            yield mapping, lines
 
 
 @contextlib.contextmanager

@@ -5,10 +5,10 @@ opening volumes on crypt-async in the first place."""
 import contextlib
 import re
 
-from . import keys, verify
-from .common import (BUSY, CRYPT_ASYNC, DEVICE, DM_CRYPT, USAGE, Problem,
+from . import boot, ioctl, keys, pinned, verify
+from .common import (BUSY, CRYPT_ASYNC, DM_CRYPT, USAGE, Problem, code_of,
                      keep_private, load_module, run, say)
-from .mapping import Mapping, all_mappings, stands_in
+from .mapping import Mapping, encrypted, stands_in
 
 
 def _why_not(mapping, lines, target):
@@ -19,10 +19,9 @@ def _why_not(mapping, lines, target):
     if mapping.is_suspended:
         return "is suspended: resume it first (cryptsetup luksResume, or " \
                "dmsetup resume)"
-    others = [name for name in (m.name for m in all_mappings())
-              if name.startswith((f"{mapping.name}-hotzone",
-                                  f"{mapping.name}-overlay"))]
-    if others:
+    if any(name.startswith((f"{mapping.name}-hotzone",
+                            f"{mapping.name}-overlay"))
+           for name, _, _ in ioctl.devices()):
         return "is being reencrypted: wait until that is over"
     if target == CRYPT_ASYNC and stands_in():
         return "is on this module already, under the name crypt"
@@ -39,7 +38,7 @@ def _key_again(mapping, lines, error, options):
         return line.keyring, keys.volume_key(mapping, line.device, options)
     _, kind, description = line.keyring
     raise Problem(
-        f"{mapping.name}: its key is not in the keyring any more "
+        f"{mapping.shown}: its key is not in the keyring any more "
         f"({error.strerror}): add {kind} key {description!r} to a keyring "
         "that root's programs see, and try again")
 
@@ -63,7 +62,7 @@ def _loaded(mapping, table, again):
 def _refuse(mapping, lines, target):
     reason = _why_not(mapping, lines, target)
     if reason:
-        raise Problem(f"{mapping.name} {reason}",
+        raise Problem(f"{mapping.shown} {reason}",
                       BUSY if "suspended" in reason or "reencrypted" in reason
                       else USAGE)
 
@@ -77,62 +76,74 @@ def _switch(mapping, lines, target, table, again):
         now = mapping.table()
         _refuse(mapping, now, target)
         if [line.packed() for line in now] != found:
-            raise Problem(f"{mapping.name}: somebody else changed it "
+            raise Problem(f"{mapping.shown}: somebody else changed it "
                           "meanwhile; try again", BUSY)
         mapping.switch([line.packed() for line in lines])
 
 
-def move(name, target, options=()):
+def move(mapping, target, options=()):
     """Move a mapping, and say so."""
-    mapping = Mapping(name)
     lines = mapping.table()
     if all(line.target == target for line in lines if line.is_crypt) and \
             any(line.is_crypt for line in lines):
-        say(f"{mapping.name} is on {target} already")
+        say(f"{mapping.shown} is on {target} already")
         return
     _refuse(mapping, lines, target)
+    paths = target == CRYPT_ASYNC and boot.grub_paths(mapping)
+    if paths:
+        say("; ".join(boot.grub_trouble(mapping, paths)))
     keep_private()
     lines = keys.table_with_keys(mapping)
     _switch(mapping, lines, target, [line.moved(target) for line in lines],
             lambda error: _key_again(mapping, lines, error, options))
-    say(f"{mapping.name} is on {target} now")
+    say(f"{mapping.shown} is on {target} now")
+    flags = pinned.in_table(lines)
+    if flags and target == CRYPT_ASYNC:
+        say(f"{mapping.shown}: {', '.join(flags)} in its table keep work on "
+            "one processor, which crypt-async honours and does not need; "
+            "crypt-async doctor says where they come from")
 
 
-def move_all(target):
-    """Move every encrypted mapping. Returns the first failure's code, 0 if
-    there is none."""
-    code = 0
-    other = DM_CRYPT if target == CRYPT_ASYNC else CRYPT_ASYNC
-    for mapping in all_mappings():
-        try:
-            if any(line.target == other for line in mapping.table()):
-                move(mapping.name, target)
-        except Problem as problem:
-            say(str(problem))
-            code = code or problem.code
-        except OSError as error:
-            say(f"{mapping.name}: {error.strerror}")
-            code = code or DEVICE
-    return code
+def _try(name, function, *args):
+    """Call it, and say what went wrong; the code that it would end with."""
+    try:
+        function(*args)
+        return 0
+    except Problem as problem:
+        say(str(problem))
+        return problem.code
+    except OSError as error:
+        say(f"{name}: {error.strerror}")
+        return code_of(error)
+
+
+def _move_named(name, target, options):
+    move(Mapping(name), target, options)
+
+
+def move_each(names, everything, target, options):
+    """Move mappings, or every encrypted one; what cannot be moved does not
+    keep the rest. Returns the first failure's code, 0 if there is none."""
+    if everything:
+        other = DM_CRYPT if target == CRYPT_ASYNC else CRYPT_ASYNC
+        codes = [_try(mapping.shown, move, mapping, target, options)
+                 for mapping, lines in encrypted()
+                 if any(line.target == other for line in lines)]
+    else:
+        codes = [_try(name, _move_named, name, target, options)
+                 for name in names]
+    return next(filter(None, codes), 0)
 
 
 def adopt(names, everything, options):
     """crypt-async adopt"""
     load_module()
-    if everything:
-        return move_all(CRYPT_ASYNC)
-    for name in names:
-        move(name, CRYPT_ASYNC, options)
-    return 0
+    return move_each(names, everything, CRYPT_ASYNC, options)
 
 
 def release(names, everything, options):
     """crypt-async release"""
-    if everything:
-        return move_all(DM_CRYPT)
-    for name in names:
-        move(name, DM_CRYPT, options)
-    return 0
+    return move_each(names, everything, DM_CRYPT, options)
 
 
 def _to_keyring(mapping, options):
@@ -154,18 +165,19 @@ def _adopt_opened(name, options):
     """Move what cryptsetup has opened: the mapping, and those under it that a
     cascade of ciphers has."""
     wants_keyring = "--disable-keyring" not in options
-    for mapping in all_mappings():
-        if mapping.name != name and not re.fullmatch(
-                re.escape(name) + r"_\d+", mapping.name):
+    opened = Mapping(name).name
+    for mapping, lines in encrypted():
+        if mapping.name != opened and not re.fullmatch(
+                re.escape(opened) + r"_\d+", mapping.name):
             continue
-        crypt = [line for line in mapping.table() if line.is_crypt]
-        if not crypt or stands_in():
+        crypt = [line for line in lines if line.is_crypt]
+        if stands_in():
             continue
         if keys.luks_uuid(mapping) and wants_keyring and \
                 not crypt[0].keyring:
             _to_keyring(mapping, options)
         else:
-            move(mapping.name, CRYPT_ASYNC)
+            move(mapping, CRYPT_ASYNC)
 
 
 def open_volume(device, name, options):

@@ -1,24 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""status and top: what the devices are doing."""
+"""status: what the devices are doing, and have done."""
 
-import contextlib
-import fcntl
 import itertools
 import json
-import os
-import select
-import struct
+import shlex
 import sys
-import termios
-import time
-import tty
 
-from .common import CRYPT_ASYNC, Problem, colour, is_loaded
-from .mapping import Mapping, all_mappings, stands_in
+from .common import CRYPT_ASYNC, MODULE, Problem, colour, is_loaded
+from .mapping import Mapping, encrypted, stands_in
 
 MIB = 1 << 20
 PHASES = ("queue", "convert", "device")
-LOCK = "/run/crypt-async.lock"
 SETTINGS = ("fragment_kib", "inline_kib", "page_limit", "cpus")
 FAULTS = ("crypto_errors", "auth_errors", "driver_timeouts", "state_errors",
           "errors")
@@ -31,8 +23,17 @@ def is_on_module(line):
 
 def mappings_on_module():
     """Those that have a line on this module."""
-    return [mapping for mapping in all_mappings()
-            if any(is_on_module(line) for line in mapping.table())]
+    return [mapping for mapping, lines in encrypted()
+            if any(map(is_on_module, lines))]
+
+
+def lines_on_module(mapping):
+    """Its lines on this module; a Problem if there are none."""
+    lines = [line for line in mapping.table() if is_on_module(line)]
+    if not lines:
+        raise Problem(f"{mapping.shown} is not on crypt-async: crypt-async "
+                      f"adopt {shlex.quote(mapping.shown)} moves it")
+    return lines
 
 
 def is_synchronous(driver):
@@ -49,10 +50,7 @@ def is_synchronous(driver):
 
 def describe(mapping):
     """Everything about a mapping, for JSON."""
-    lines = [line for line in mapping.table() if is_on_module(line)]
-    if not lines:
-        raise Problem(f"{mapping.name} is not on crypt-async: crypt-async "
-                      f"adopt {mapping.name} moves it")
+    lines = lines_on_module(mapping)
     found = mapping.status()
     targets = []
     for line, status in zip(lines, found):
@@ -62,16 +60,17 @@ def describe(mapping):
             "start": line.start, "sectors": line.length,
             "target": line.target, "cipher": line.words[0],
             "device": line.device, "offset": int(line.words[4]),
-            "options": line.words[6:],
+            "options": line.options,
             "key": f"in a keyring: {keyring[2]}" if keyring else "in digits",
             "driver": driver, "synchronous": is_synchronous(driver),
             "settings": {key: status[key] for key in SETTINGS},
             "statistics": {key: value for key, value in status.items()
                            if key not in SETTINGS and key != "driver"}})
-    return {"name": mapping.name, "uuid": mapping.uuid, "targets": targets}
+    return {"name": mapping.shown, "uuid": mapping.uuid, "targets": targets}
 
 
-def _share(part, whole):
+def share_of(part, whole):
+    """In percent, to be read."""
     return f"{100 * part / whole:.0f} %" if whole else "-"
 
 
@@ -95,9 +94,9 @@ def _print(found):
         print(f"  done       {stats['reads']} reads, "
               f"{stats['read_bytes'] / MIB:.0f} MiB; {stats['writes']} "
               f"writes, {stats['written_bytes'] / MIB:.0f} MiB")
-        print(f"  where      {_share(stats['inline'], done)} where they were "
-              f"split, {_share(stats['queued'], done)} by other workers; "
-              f"{stats['deferred']} reads left by an interrupt")
+        print(f"  where      {share_of(stats['inline'], done)} where they "
+              f"were split, {share_of(stats['queued'], done)} by other "
+              f"workers; {stats['deferred']} reads left by an interrupt")
         print(f"  waiting    {stats['parked']} times for the driver, "
               f"{stats['mem_waits']} writes for memory")
         print(f"  in flight  {stats['in_flight']}, at most "
@@ -115,7 +114,7 @@ def _print(found):
 
 def status(names, as_json):
     """crypt-async status"""
-    if not is_loaded("dm_crypt_async"):
+    if not is_loaded(MODULE):
         if as_json:
             print("[]")
             return 0
@@ -160,127 +159,3 @@ class Histogram:
                        in enumerate(itertools.accumulate(counts))
                        if seen >= wanted), len(counts) - 1)
         return 1.024 * (1 << bucket)
-
-
-def _time(us):
-    if us is None:
-        return "-"
-    if us < 1000:
-        return f"{us:.0f} us"
-    return f"{us / 1000:.0f} ms" if us < 1e6 else f"{us / 1e6:.0f} s"
-
-
-class Measuring:
-    """Latency is measured as long as anybody looks: each one who does holds a
-    shared lock on the mapping's byte of a file, which the kernel drops if he
-    is killed, and who finds no other one at the end switches it off."""
-
-    def __init__(self, mapping, sector):
-        self._mapping, self._sector = mapping, sector
-        self._file = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC,
-                             0o600)
-        self._lock(fcntl.F_OFD_SETLKW, fcntl.F_RDLCK)
-        mapping.message("latency on", sector)
-
-    def _lock(self, command, kind):
-        fcntl.fcntl(self._file, command, struct.pack(
-            "hhqqi4x", kind, os.SEEK_SET, os.minor(self._mapping.dev), 1, 0))
-
-    def close(self):
-        """Look no more."""
-        self._lock(fcntl.F_OFD_SETLK, fcntl.F_UNLCK)
-        with contextlib.suppress(OSError):      # another one, or no mapping
-            self._lock(fcntl.F_OFD_SETLK, fcntl.F_WRLCK)
-            self._mapping.message("latency off", self._sector)
-        os.close(self._file)
-
-
-class Watched:
-    """A mapping on the screen."""
-
-    def __init__(self, mapping):
-        self.mapping = mapping
-        self.sector = next(line.start for line in mapping.table()
-                           if is_on_module(line))
-        self._measuring = Measuring(mapping, self.sector)
-        self.stats = self._stats()
-        self.latency = self._latency()
-        self.at = time.monotonic()
-
-    def _stats(self):
-        return describe(self.mapping)["targets"][0]["statistics"]
-
-    def _latency(self):
-        return Histogram(self.mapping.message("latency", self.sector))
-
-    def rows(self):
-        """What happened since the last time, as lines."""
-        stats, latency, now = self._stats(), self._latency(), time.monotonic()
-        seconds = now - self.at
-        new = {key: stats[key] - self.stats[key] for key in stats}
-        recent = latency.since(self.latency)
-        self.stats, self.latency, self.at = stats, latency, now
-        done = new["fragments"]
-        yield (f"{colour(1, self.mapping.name):20} "
-               f"{stats['in_flight']} in flight, "
-               f"{stats['pages'] * 4} KiB of memory, "
-               f"inline {_share(new['inline'], done)}, shared "
-               f"{_share(new['queued'], done)}, parked {new['parked']}, "
-               f"errors {stats['errors']}")
-        for direction, ios, size in (("read", "reads", "read_bytes"),
-                                     ("write", "writes", "written_bytes")):
-            times = "  ".join(
-                f"{phase} " + "/".join(
-                    _time(recent.percentile(direction, phase, share))
-                    for share in (0.5, 0.99)) for phase in PHASES)
-            yield (f"  {direction:6}{new[ios] / seconds:9.0f}/s "
-                   f"{new[size] / seconds / MIB:8.1f} MiB/s  {times}")
-
-    def close(self):
-        """Measure no more."""
-        self._measuring.close()
-
-
-def _wait(seconds):
-    """Wait; was q pressed?"""
-    if not sys.stdin.isatty():
-        time.sleep(seconds)
-        return False
-    ready, _, _ = select.select([sys.stdin], [], [], seconds)
-    return bool(ready) and sys.stdin.read(1) in ("q", "\x03")
-
-
-def _screen(watched, count, interval):
-    live = sys.stdout.isatty()
-    while count is None or count > 0:
-        if _wait(interval):
-            return
-        text = "\n".join(row for each in watched for row in each.rows())
-        if live:
-            print("\033[H\033[J" + "crypt-async top: q ends; times are "
-                  "half/99 % of them, at most\n")
-        print(text, flush=True)
-        count = count and count - 1
-
-
-def top(names, count, interval):
-    """crypt-async top"""
-    mappings = [Mapping(name) for name in names] or mappings_on_module()
-    if not mappings:
-        raise Problem("nothing is on crypt-async")
-    watched, terminal = [], None
-    try:
-        for mapping in mappings:
-            watched.append(Watched(mapping))
-        if sys.stdin.isatty():
-            terminal = termios.tcgetattr(sys.stdin)
-            tty.setcbreak(sys.stdin)
-        _screen(watched, count, interval)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        if terminal:
-            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, terminal)
-        for each in watched:
-            each.close()
-    return 0

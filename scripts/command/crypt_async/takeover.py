@@ -6,10 +6,11 @@ import os
 import shutil
 import subprocess
 
-from .common import MODULE, Problem, say
+from .common import MODULE, Problem, read, say
 
 TAKEOVER = "/etc/modprobe.d/crypt-async.conf"
 RELEASE = os.uname().release
+LISTS = f"/lib/modules/{RELEASE}"
 MARK = "# Written by crypt-async enable-takeover"
 
 # Runs in an initramfs as well, where there may be no more than a shell and
@@ -37,6 +38,13 @@ tells whether it does.
 To boot on dm-crypt once, add to the kernel's command line:
   module_blacklist={MODULE}
 To go back for good: crypt-async disable-takeover"""
+
+
+def is_built_in():
+    """Is dm-crypt a part of this kernel's image?"""
+    text = read(f"{LISTS}/modules.builtin") or ""
+    return any(os.path.basename(line) in ("dm-crypt.ko", "dm_crypt.ko")
+               for line in text.splitlines())
 
 
 def _found():
@@ -102,6 +110,11 @@ def _change(text):
 
 def enable():
     """crypt-async enable-takeover"""
+    if is_built_in():
+        raise Problem(f"dm-crypt is built into {RELEASE}: nothing asks for "
+                      "it as a module, and it cannot make room for another "
+                      "target crypt; crypt-async adopt moves mappings one "
+                      "by one")
     if subprocess.run(["modinfo", "-k", RELEASE, MODULE], check=False,
                       capture_output=True).returncode:
         raise Problem(f"{RELEASE} has no module {MODULE}: install it first; "

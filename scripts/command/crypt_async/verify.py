@@ -9,11 +9,12 @@ import os
 import random
 import time
 
-from .common import Problem
-from .mapping import temporary
+from .common import CRYPT_ASYNC, DM_CRYPT, Problem
+from .mapping import CHECK, temporary
 
 _BYTES = 4096
-_PLACES = 16
+_PLACES = 19            # that are the same, of each line, are enough
+_MOST = 250             # that are tried
 _TRIES = 20             # of a place that is being written to
 
 
@@ -36,31 +37,55 @@ def _read(file, page, at):
     return page[:length]
 
 
-def _is_same(files, page, at):
+def _compare(files, page, at):
+    """Is a place the same on both? None if neither can be read, which says
+    nothing."""
     for _ in range(_TRIES):
         first, second = (_read(file, page, at) for file in files)
         if first == second:
-            return True
+            return True if first and isinstance(first, bytes) else None
         time.sleep(0.01)
     return False
 
 
-def _places(table):
-    """Where to look: the beginning, and some more of each line."""
-    for start, length, _, _ in table:
-        last = max(length * 512 - _BYTES, 0) // _BYTES
-        yield start * 512
-        for _ in range(_PLACES):
-            yield start * 512 + random.randrange(last + 1) * _BYTES
+def _places(start, length):
+    """Where to look in a line, the likeliest to hold data first: the
+    beginning, where others have their superblock, the end; then anywhere."""
+    last = max(length * 512 - _BYTES, 0) // _BYTES
+    yield from (start * 512 + at * _BYTES
+                for at in dict.fromkeys((0, min(16, last), last)))
+    for _ in range(_MOST):
+        yield start * 512 + random.randrange(last + 1) * _BYTES
+
+
+def _line_is_same(mapping, files, page, start, length):
+    proofs = 0
+    for at in _places(start, length):
+        same = _compare(files, page, at)
+        if same is False:
+            raise Problem(f"{mapping.shown}: with this key the data would "
+                          f"be something else (at byte {at}), or could not "
+                          "be read: nothing was changed")
+        proofs += bool(same)
+        if proofs >= _PLACES:
+            break
+    if not proofs:
+        raise Problem(f"{mapping.shown}: no place of it that was tried could "
+                      "be read, so that nothing shows that the data would be "
+                      "the same: nothing was changed")
+
+
+def name_for(mapping):
+    """A name for a table beside that of a mapping: no other mapping, and no
+    other process, has the same."""
+    return f"{CHECK}{os.minor(mapping.dev)}-{os.getpid()}"
 
 
 def same_data(mapping, table):
     """Raise a Problem unless a table reads what the mapping does."""
     page = mmap.mmap(-1, _BYTES)
-    with temporary(f"{mapping.name[:100]}-crypt-async-check", table) as dev, \
+    with temporary(name_for(mapping), table) as dev, \
             _opened(mapping.dev) as live, _opened(dev) as other:
-        for at in _places(table):
-            if not _is_same((live, other), page, at):
-                raise Problem(f"{mapping.name}: with this key the data would "
-                              f"be something else (at byte {at}): nothing "
-                              "was changed")
+        for start, length, target, _ in table:
+            if target in (CRYPT_ASYNC, DM_CRYPT):
+                _line_is_same(mapping, (live, other), page, start, length)

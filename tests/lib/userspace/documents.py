@@ -22,6 +22,7 @@ GUEST = {
     "sudo scripts/command/crypt-async release NAME",
     "crypt-async status NAME",
     "crypt-async status --json",
+    "crypt-async status --openmetrics",
     "crypt-async top NAME",
     "dmsetup status NAME",
     "crypt-async tune NAME cpus=0-3",
@@ -136,6 +137,8 @@ BY_HAND = {
     "make soak": "it takes an hour, or years",
     "perf trace -e 'crypt_async:*' -a sleep 5":
         "perf has a package for each kernel; 89-trace looks for the events",
+    "sudo systemctl enable --now crypt-async-metrics.timer": "guests run no "
+        "systemd; tests/unit/metrics has systemd look at the timer",
     "sudo apt install mokutil": "the virtual machines have no firmware that "
         "a key could be enrolled in, as docs/deployment.md says",
     "sudo mokutil --import /var/lib/dkms/mok.pub": "likewise",

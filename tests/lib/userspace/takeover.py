@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """One of the two modules as the target "crypt", and cryptsetup on it."""
 
+import contextlib
 import os
 
 import ca
@@ -9,6 +10,8 @@ NAME = "ca-takeover"
 PATH = f"/dev/mapper/{NAME}"
 PASSPHRASE = "/tmp/ca-passphrase"
 QUICK = ["--batch-mode", "--key-file", PASSPHRASE]
+KEY_FILE = ["--", "--key-file", PASSPHRASE]
+SIZE = 32 * ca.MIB
 PBKDF = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
 
 
@@ -56,3 +59,30 @@ def compare(text, what):
     """Read from the open volume."""
     with ca.Disk(PATH) as disk:
         ca.same(disk.read(0, len(text)), text, what)
+
+
+def table(name=NAME):
+    """As dmsetup has it."""
+    return ca.run("dmsetup", "table", "--showkeys", name).stdout.split()
+
+
+def remove(name=NAME):
+    """Whatever target it has; without waiting for udev's rules."""
+    ca.run("dmsetup", "remove", "--retry", name,
+           env={**os.environ, "DM_DISABLE_UDEV": "1"})
+
+
+@contextlib.contextmanager
+def luks(*options, kind="luks2", opened=()):
+    """An open LUKS volume, on dm-crypt."""
+    passphrase()
+    lower = ca.Loop(SIZE)
+    ca.modprobe("dm-crypt")
+    pbkdf = PBKDF if kind == "luks2" else ["--iter-time", "1"]
+    cryptsetup("luksFormat", *QUICK, "--type", kind, *pbkdf, *options,
+               lower.path)
+    cryptsetup("open", *QUICK, *opened, lower.path, NAME)
+    try:
+        yield lower
+    finally:
+        remove()
