@@ -19,6 +19,7 @@
 #include "account.h"
 
 #include <linux/cache.h>
+#include <linux/err.h>
 #include <linux/highmem.h>
 #include <linux/jiffies.h>
 #include <linux/limits.h>
@@ -203,6 +204,20 @@ static struct page *find_page(const struct ca_account *account, unsigned int ord
 	return page;
 }
 
+/* The credit, or the magazine, of this CPU had nothing. */
+static noinline struct page *get_slowly(struct ca_account *account, unsigned int order, gfp_t gfp,
+					bool is_charged)
+{
+	struct page *page;
+
+	if (!is_charged && !charge_more(account, 1 << order))
+		return NULL;
+	page = find_page(account, order, gfp, is_charged);
+	if (!page)
+		add_held(account, -(1 << order));
+	return page;
+}
+
 /**
  * ca_account_get() - takes a page or block for a device
  * @account: the device's
@@ -215,32 +230,32 @@ static struct page *find_page(const struct ca_account *account, unsigned int ord
  */
 struct page *ca_account_get(struct ca_account *account, unsigned int order, gfp_t gfp)
 {
-	bool is_charged;
-	struct page *page;
+	struct page *page = ca_magazine_take(account->credits, order);
 
-	page = ca_magazine_take(account->credits, order, &is_charged);
-	if (page)
+	if (!IS_ERR_OR_NULL(page))
 		return page;
-	if (!is_charged && !charge_more(account, 1 << order))
-		return NULL;
-	page = find_page(account, order, gfp, is_charged);
-	if (!page)
-		add_held(account, -(1 << order));
-	return page;
+	return get_slowly(account, order, gfp, page);
+}
+
+/* What ca_magazine_put() leaves to be done. */
+static noinline void put_rest(struct ca_account *account, unsigned int rest)
+{
+	int surplus = rest & ~CA_MUST_TEND;
+
+	if (surplus)
+		add_held(account, -surplus);
+	if (rest & CA_MUST_TEND)
+		queue_delayed_work(workqueue, &tending, TEND_JIFFIES);
 }
 
 static void put(struct ca_account *account, struct page *page, unsigned int order)
 {
 	bool is_over = atomic_read(&account->held) > (int)READ_ONCE(account->ceiling);
-	unsigned int surplus;
-	bool must_tend;
+	unsigned int rest = ca_magazine_put(account->credits, page, order,
+					    is_over ? 0 : CREDIT_MAX);
 
-	surplus = ca_magazine_put(account->credits, page, order, is_over ? 0 : CREDIT_MAX,
-				  &must_tend);
-	if (surplus)
-		add_held(account, -(int)surplus);
-	if (unlikely(must_tend))
-		queue_delayed_work(workqueue, &tending, TEND_JIFFIES);
+	if (unlikely(rest))
+		put_rest(account, rest);
 }
 
 /**
@@ -272,18 +287,6 @@ void ca_account_give_up(struct ca_account *account, struct page *page, unsigned 
 {
 	ca_allocator_put(page, order);
 	put(account, NULL, order);
-}
-
-/**
- * ca_account_replace() - a page in place of one that a device is charged for, and can no longer use
- * @gfp: for the allocator
- *
- * Context: Any.
- * Return: the page, NULL if there is none. The other one goes to ca_allocator_put().
- */
-struct page *ca_account_replace(gfp_t gfp)
-{
-	return ca_magazine_take_from(raw_smp_processor_id(), 0) ?: ca_allocator_get(gfp, 0);
 }
 
 /**

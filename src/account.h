@@ -66,7 +66,6 @@ static inline void ca_account_returned(const struct ca_account *account, unsigne
 struct page *ca_account_get(struct ca_account *account, unsigned int order, gfp_t gfp);
 void ca_account_put(struct ca_account *account, struct page *page, unsigned int order);
 void ca_account_give_up(struct ca_account *account, struct page *page, unsigned int order);
-struct page *ca_account_replace(gfp_t gfp);
 void ca_account_defer(struct delayed_work *work, unsigned long delay);
 
 void ca_account_set_limit(struct ca_account *account, unsigned int limit);

@@ -11,6 +11,7 @@
 
 #include <linux/cache.h>
 #include <linux/cpumask.h>
+#include <linux/err.h>
 #include <linux/limits.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -91,13 +92,11 @@ static bool push(struct magazine *magazine, struct page *page, unsigned int orde
  *	magazine
  * @credits: the device's
  * @order: 0 or CA_BLOCK_ORDER
- * @is_charged: becomes whether the credit was enough; then the device is charged for the page, even
- *	if there is none
  *
- * Return: the page, NULL if there is none or the credit was not enough.
+ * Return: the page; NULL if the credit was not enough; ERR_PTR(-ENOENT) if it was, so that the
+ * device is charged for a page, but there is none.
  */
-struct page *ca_magazine_take(struct ca_credit __percpu *credits, unsigned int order,
-			      bool *is_charged)
+struct page *ca_magazine_take(struct ca_credit __percpu *credits, unsigned int order)
 {
 	const unsigned int cpu = raw_smp_processor_id();
 	struct magazine *magazine = per_cpu_ptr(magazines, cpu);
@@ -106,10 +105,9 @@ struct page *ca_magazine_take(struct ca_credit __percpu *credits, unsigned int o
 	unsigned long flags;
 
 	spin_lock_irqsave(&magazine->lock, flags);
-	*is_charged = credit->pages >= 1U << order;
-	if (*is_charged) {
+	if (credit->pages >= 1U << order) {
 		credit->pages -= 1U << order;
-		page = pop(magazine, order);
+		page = pop(magazine, order) ?: ERR_PTR(-ENOENT);
 	}
 	spin_unlock_irqrestore(&magazine->lock, flags);
 	return page;
@@ -142,33 +140,35 @@ struct page *ca_magazine_take_from(unsigned int cpu, unsigned int order)
  *	credit
  * @order: its order
  * @max: more credit than that is not kept
- * @must_tend: becomes whether the caller has to see to it that ca_magazine_tend() is called
  *
- * Return: the credit that is not kept; the caller no longer charges the device for it.
+ * Return: the credit that is not kept, for which the caller no longer charges the device; and
+ * CA_MUST_TEND if the caller has to see to it that ca_magazine_tend() is called. Usually 0.
  */
 unsigned int ca_magazine_put(struct ca_credit __percpu *credits, struct page *page,
-			     unsigned int order, unsigned int max, bool *must_tend)
+			     unsigned int order, unsigned int max)
 {
 	const unsigned int cpu = raw_smp_processor_id();
 	struct magazine *magazine = per_cpu_ptr(magazines, cpu);
 	struct ca_credit *credit = per_cpu_ptr(credits, cpu);
-	unsigned int surplus = 0;
+	unsigned int result = 0;
 	unsigned long flags;
 	bool is_kept;
 
 	spin_lock_irqsave(&magazine->lock, flags);
 	credit->pages += 1U << order;
 	if (credit->pages > max) {
-		surplus = credit->pages - max / 2;
+		result = credit->pages - max / 2;
 		credit->pages = max / 2;
 	}
 	is_kept = !page || push(magazine, page, order);
-	*must_tend = !magazine->is_tended;
-	magazine->is_tended = true;
+	if (unlikely(!magazine->is_tended)) {
+		magazine->is_tended = true;
+		result |= CA_MUST_TEND;
+	}
 	spin_unlock_irqrestore(&magazine->lock, flags);
 	if (!is_kept)
 		ca_allocator_put(page, order);
-	return surplus;
+	return result;
 }
 
 /* ------------------------------------------------------------------------------ credits */

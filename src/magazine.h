@@ -3,6 +3,7 @@
 #ifndef CA_MAGAZINE_H
 #define CA_MAGAZINE_H
 
+#include <linux/bits.h>
 #include <linux/compiler_types.h>
 #include <linux/types.h>
 
@@ -20,10 +21,12 @@ struct ca_credit {
 	unsigned int returned;
 };
 
-struct page *ca_magazine_take(struct ca_credit __percpu *credits, unsigned int order,
-			      bool *is_charged);
+/* What ca_magazine_put() returns, beside a number of pages. */
+#define CA_MUST_TEND	BIT(31)
+
+struct page *ca_magazine_take(struct ca_credit __percpu *credits, unsigned int order);
 unsigned int ca_magazine_put(struct ca_credit __percpu *credits, struct page *page,
-			     unsigned int order, unsigned int max, bool *must_tend);
+			     unsigned int order, unsigned int max);
 struct page *ca_magazine_take_from(unsigned int cpu, unsigned int order);
 void ca_magazine_add_credit(struct ca_credit __percpu *credits, unsigned int pages);
 unsigned int ca_magazine_take_credits(struct ca_credit __percpu *credits);

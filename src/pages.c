@@ -27,10 +27,12 @@
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/page_ref.h>
+#include <linux/smp.h>
 #include <linux/spinlock.h>
 
 #include "account.h"
 #include "allocator.h"
+#include "magazine.h"
 
 #define BLOCK_BYTES	(CA_BLOCK_PAGES * PAGE_SIZE)
 
@@ -79,8 +81,10 @@ static bool reserve_wants_page(const struct ca_pages *pages)
 /* Puts another page in place of one that somebody else holds. Return: whether there was one. */
 static bool replace(struct ca_pages *pages, struct page *page)
 {
-	struct page *other = ca_account_replace(GFP_AT_HAND);
+	struct page *other = ca_magazine_take_from(raw_smp_processor_id(), 0);
 
+	if (!other)
+		other = ca_allocator_get(GFP_AT_HAND, 0);
 	if (!other)
 		return false;
 	ca_allocator_put(page, 0);
