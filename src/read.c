@@ -335,21 +335,36 @@ static void read_again(struct ca_base *base)
 
 /*
  * Whether the lower device can use all of a bio's memory. Modules may hand in pieces that begin and
- * end anywhere, and some drivers do not check what they ask for, but return wrong data.
+ * end anywhere, and some drivers do not check what they ask for, but return wrong data. A bio of
+ * more pieces than a request may have, or with gaps that it may not have, is split; a logical block
+ * that lies in several pieces cannot be.
  */
-static bool is_aligned(const struct bio *bio, unsigned int mask)
+static bool is_usable(const struct bio *bio, struct block_device *bdev)
 {
+	const unsigned int mask = bdev_dma_alignment(bdev);
+	const unsigned int block = bdev_logical_block_size(bdev) - 1;
+	const struct request_queue *queue = bdev_get_queue(bdev);
+	const unsigned long boundary = queue_virt_boundary(queue);
 	struct bvec_iter at = bio->bi_iter;
+	unsigned int pieces = 0;
+	unsigned int cut = 0;
+	unsigned long gap = 0;
+	unsigned int end = 0;
 	struct bio_vec bv;
 
 	for (;;) {
 		bv = mp_bvec_iter_bvec(bio->bi_io_vec, at);
 		if ((bv.bv_offset | bv.bv_len) & mask)
 			return false;
+		cut |= bv.bv_len & block;
+		if (pieces++)
+			gap |= (end | bv.bv_offset) & boundary;
 		if (bv.bv_len == at.bi_size)
-			return true;
+			break;
+		end = bv.bv_offset + bv.bv_len;
 		bvec_iter_advance_single(bio->bi_io_vec, &at, bv.bv_len);
 	}
+	return likely(!cut) || (!gap && pieces <= queue_max_segments(queue));
 }
 
 /**
@@ -362,7 +377,7 @@ void ca_read_start(struct ca_base *base)
 {
 	struct ca_device *ca = base->ca;
 
-	if (unlikely(!is_aligned(base->bio, bdev_dma_alignment(ca->dev->bdev)))) {
+	if (unlikely(!is_usable(base->bio, ca->dev->bdev))) {
 		ca_recheck_bounce(base);
 		return;
 	}
