@@ -9,8 +9,11 @@
 
 #include <linux/align.h>
 #include <linux/build_bug.h>
+#include <linux/atomic.h>
+#include <linux/bio.h>
 #include <linux/highmem.h>
 #include <linux/minmax.h>
+#include <linux/preempt.h>
 #include <linux/sched.h>
 
 #include "../dm-crypt-async.h"
@@ -40,6 +43,35 @@ const unsigned int ca_base_moves[CA_BASE_STATES] = {
 	[CA_BASE_READ]		= BIT(CA_BASE_RECHECKING) | BIT(CA_BASE_ENDED),
 	[CA_BASE_RECHECKING]	= BIT(CA_BASE_ENDED),
 };
+
+/**
+ * ca_base_is_in_submit() - says whether the caller is the base's submitter, within submit_bio()
+ * @base: the base
+ *
+ * Context: Any.
+ * Return: whether it is.
+ */
+bool ca_base_is_in_submit(const struct ca_base *base)
+{
+	return in_task() && current == base->submitter && current->bio_list;
+}
+
+/**
+ * ca_base_renew_bio() - prepares a bio that the lower device may have refused for another try
+ * @bio: the bio, its sector and size set; it stays one that was charged for
+ *
+ * Context: Any.
+ */
+void ca_base_renew_bio(struct bio *bio)
+{
+	bio->bi_status = BLK_STS_OK;
+	bio_clear_flag(bio, BIO_REMAPPED);
+	bio_clear_flag(bio, BIO_QOS_THROTTLED);
+	bio_clear_flag(bio, BIO_QOS_MERGED);
+	/* One that the lower device has split is chained to its parts. */
+	bio_clear_flag(bio, BIO_CHAIN);
+	atomic_set(&bio->__bi_remaining, 1);
+}
 
 /**
  * ca_base_copy() - copies data between a base bio's memory and bounce pages

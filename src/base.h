@@ -7,8 +7,6 @@
 #include <linux/bio.h>
 #include <linux/bits.h>
 #include <linux/blk_types.h>
-#include <linux/preempt.h>
-#include <linux/sched.h>
 #include <linux/types.h>
 
 #include "fragment.h"
@@ -152,27 +150,6 @@ static inline sector_t ca_base_rest_sector(const struct ca_base *base)
 	return base->sector + ((base->all.bi_size - base->rest.bi_size) >> SECTOR_SHIFT);
 }
 
-/* Whether the caller is the base's submitter, within submit_bio(). */
-static inline bool ca_base_is_in_submit(const struct ca_base *base)
-{
-	return in_task() && current == base->submitter && current->bio_list;
-}
-
-/*
- * Prepares a bio that the lower device may have refused, to be submitted once more; the caller has
- * set its sector and size. It stays one that was charged for.
- */
-static inline void ca_base_renew_bio(struct bio *bio)
-{
-	bio->bi_status = BLK_STS_OK;
-	bio_clear_flag(bio, BIO_REMAPPED);
-	bio_clear_flag(bio, BIO_QOS_THROTTLED);
-	bio_clear_flag(bio, BIO_QOS_MERGED);
-	/* One that the lower device has split is chained to its parts. */
-	bio_clear_flag(bio, BIO_CHAIN);
-	atomic_set(&bio->__bi_remaining, 1);
-}
-
 static inline blk_status_t ca_base_status(const struct ca_base *base)
 {
 	return (__force blk_status_t)base->status;
@@ -258,6 +235,8 @@ static inline void ca_base_redirect_bio(struct ca_base *base, sector_t sector,
 	bio->bi_iter.bi_sector = sector;
 }
 
+bool ca_base_is_in_submit(const struct ca_base *base);
+void ca_base_renew_bio(struct bio *bio);
 void ca_base_copy(const struct bio_vec *to, struct bvec_iter to_at,
 		  const struct bio_vec *from, struct bvec_iter from_at);
 void ca_base_report_error(const struct ca_base *base, sector_t sector, unsigned int bytes,

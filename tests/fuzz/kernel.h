@@ -213,6 +213,7 @@ struct ca_shrinker { int unused; };
 struct bio_set { int unused; };
 struct workqueue_struct;
 #define queue_work(queue, work)	((void)(queue), (void)(work))
+#define mod_delayed_work(queue, work, delay) ((void)(queue), (void)(work), (void)(delay))
 #define queue_work_on(cpu, queue, work) ((void)(queue), (void)(work))
 #define raw_smp_processor_id()	0
 struct task_struct;

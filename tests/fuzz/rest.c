@@ -5,6 +5,7 @@
  */
 #include "../../dm-crypt-async.h"
 #include "../../src/map.h"
+#include "../../src/submit.h"
 
 #include <stdlib.h>
 
@@ -126,6 +127,19 @@ void ca_softirq_free(struct ca_softirq __percpu *softirqs)
 }
 
 void ca_zoned_init(struct ca_zoned *zoned)
+{
+}
+
+void ca_writers_init(struct ca_writers *writers, struct ca_workers *workers,
+		     void (*submit)(struct dm_crypt_io *io))
+{
+}
+
+void ca_writers_exit(struct ca_writers *writers)
+{
+}
+
+void ca_submit_write(struct dm_crypt_io *io)
 {
 }
 
