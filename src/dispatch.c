@@ -54,12 +54,12 @@ MODULE_PARM_DESC(fragment_kib, "Most that a new device converts as one, in KiB, 
 static unsigned int max_read_size;
 module_param(max_read_size, uint, 0644);
 MODULE_PARM_DESC(max_read_size,
-		 "As dm_crypt's: bytes that a fragment of a read has at most; 0: fragment_kib");
+		 "As dm_crypt's: most bytes of a read that are converted as one; 0: fragment_kib");
 
 static unsigned int max_write_size;
 module_param(max_write_size, uint, 0644);
 MODULE_PARM_DESC(max_write_size,
-		 "As dm_crypt's: bytes that a fragment of a write has at most; 0: fragment_kib");
+		 "As dm_crypt's: most bytes of a write that are converted as one; 0: fragment_kib");
 
 #define MIN_FRAGMENT	(4U * 1024)
 #define MAX_FRAGMENT	(1024U * 1024)
