@@ -32,6 +32,18 @@ def histograms():
     equal(found.percentile("write", "convert", 0.5), 2.048, "and before")
 
 
+def findings(mapping):
+    """What doctor finds when this mapping is the only one."""
+    doctor._findings.clear()
+    mappings, doctor.encrypted = doctor.encrypted, \
+        lambda: [(mapping, mapping.table())]
+    try:
+        doctor._mappings()
+    finally:
+        doctor.encrypted = mappings
+    return doctor._findings
+
+
 @point
 def broken():
     """doctor and status say it when a device has found its own state wrong."""
@@ -58,14 +70,7 @@ def broken():
             """Its counters."""
             return [cls.found]
 
-    doctor._findings.clear()
-    mappings, doctor.encrypted = doctor.encrypted, \
-        lambda: [(Mapping, Mapping.table())]
-    try:
-        doctor._mappings()
-    finally:
-        doctor.encrypted = mappings
-    (_, said, advice), (_, counted, _) = doctor._findings
+    (_, said, advice), (_, counted, _) = findings(Mapping)
     assert "writes are refused" in said, said
     equal(advice, "copy the data, reboot, report it", "what to do")
     assert "3 state_errors" in counted, counted
@@ -108,14 +113,7 @@ def old_module():
                  "13 auth_errors", "14 driver_timeouts"):
         assert said in text, f"{said}: {text}"
     assert "broken" not in text, text
-    doctor._findings.clear()
-    mappings, doctor.encrypted = doctor.encrypted, \
-        lambda: [(Mapping, Mapping.table())]
-    try:
-        doctor._mappings()
-    finally:
-        doctor.encrypted = mappings
-    (_, counted, _), = doctor._findings
+    (_, counted, _), = findings(Mapping)
     assert "14 driver_timeouts" in counted, counted
 
 
