@@ -176,9 +176,8 @@ static bool charge_more(struct ca_account *account, int pages)
 	}
 	if (charge(account, pages))
 		return true;
-	if (!time_before(READ_ONCE(account->looked), jiffies))
-		return false;
-	look(account, wants_more);
+	if (time_before(READ_ONCE(account->looked), jiffies))
+		look(account, wants_more);
 	drop_credit(account);
 	return charge(account, pages);
 }
