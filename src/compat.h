@@ -63,6 +63,19 @@ static inline void ca_bio_copy_hints(struct bio *dst, const struct bio *src)
 #endif
 }
 
+static inline bool ca_bio_has_hints_of(const struct bio *bio, const struct bio *other)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+	if (bio->bi_write_stream != other->bi_write_stream)
+		return false;
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+	return bio->bi_write_hint == other->bi_write_hint;
+#else
+	return true;
+#endif
+}
+
 /* Whether a control group is the root of its hierarchy; without control groups all is in it. */
 static inline bool ca_css_is_root(const struct cgroup_subsys_state *css)
 {

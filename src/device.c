@@ -125,7 +125,7 @@ static int init_io(struct ca_device *ca)
 	err = ca_workers_init(ca);
 	if (err)
 		goto exit_pages;
-	ca_writers_init(&ca->writers, &ca->workers, ca_submit_write);
+	ca_writers_init(&ca->writers, &ca->workers, ca_submit_list);
 	err = ca_zoned_redirect_init(ca);
 	if (err)
 		goto exit_workers;

@@ -36,7 +36,7 @@ struct ca_device;
  * CA_FRAGMENT_CONVERTED: no request is with the driver. The pages of a write hold the ciphertext,
  *	also those of its shares; a read gets here only in a recheck
  * CA_FRAGMENT_WRITING:	(write only) the lower device has its bounce pages. If that refuses to wait
- *	for room, the fragment is CONVERTED again
+ *	for room, or a bio that writes several fragments fails, the fragment is CONVERTED again
  * CA_FRAGMENT_ENDED:	it owns nothing but its reference on the base, which goes next
  */
 enum ca_fragment_state {
@@ -55,9 +55,9 @@ enum ca_fragment_state {
  *	from ca_fragments. The structure and its context have the names that they had in the kernel
  *	fix of 2009 with which this project began
  *
- * A write's fragment goes to the lower device as one bio. Other threads can convert shares of it:
- * these are fragments as well, from SPLIT to CONVERTING and ENDED, which own no pages and belong to
- * a whole, the one that is written. The whole converts the last share itself.
+ * A write's fragment goes to the lower device as one bio, or with others as one. Other threads can
+ * convert shares of it: these are fragments as well, from SPLIT to CONVERTING and ENDED, which own
+ * no pages and belong to a whole, the one that is written. That converts the last share itself.
  *
  * Set when it is made or split off, then constant until it ends, when @clone and @bounce are given
  * back. (A recheck uses a first fragment anew for each unit.)
@@ -77,7 +77,9 @@ enum ca_fragment_state {
  * @state: see enum ca_fragment_state
  * @sleeps: its conversion may have to sleep for the crypto driver's memory, so no other job may
  *	wait behind it
- * @job: hands it to another thread
+ * @is_alone: a bio that wrote it with others has failed, so it goes by itself
+ * @job: hands it to another thread, or has it wait for a writer; of the first of several that one
+ *	bio writes: the list of the others
  * @ctx: the conversion; see there for the parts that the driver's callbacks share
  *
  * Shared by a whole and its shares:
@@ -118,6 +120,7 @@ struct dm_crypt_io {
 	unsigned int bytes;
 	bool is_write;
 	bool sleeps;
+	bool is_alone;
 	bool is_order_ready;
 	bool is_watched;
 	bool is_reported;
@@ -140,7 +143,7 @@ struct dm_crypt_io {
  * struct ca_fragments - a device's pools for fragments; safe for any context by themselves. In the
  *	order of write.c: @pool, then @bios
  * @pool: fragments other than the first of a base
- * @bios: clones
+ * @bios: clones, and bios that write several fragments
  */
 struct ca_fragments {
 	mempool_t pool;
@@ -187,6 +190,7 @@ static inline void ca_fragment_init(struct dm_crypt_io *io, struct ca_device *ca
 	io->bounce.bytes = 0;
 	io->state = CA_FRAGMENT_NEW;
 	io->is_write = is_write;
+	io->is_alone = false;
 	io->is_watched = false;
 	atomic_set(&io->unconverted, 1);
 	io->share_error = 0;

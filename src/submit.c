@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Submits converted write fragments. A fragment goes to the lower device as a clone or as the base
- * bio itself, and ends when that has answered.
+ * Submits converted write fragments. A fragment goes to the lower device as a clone, as the base
+ * bio itself or with others as one bio (join.c), and ends when that has answered.
  *
  * A submitter below map does not wait for room in a lower device that can tell that it has none.
  * Then the fragment goes to a writer, which waits. So a program that asked not to wait is never
@@ -16,6 +16,7 @@
 #include "../dm-crypt-async.h"
 #include "base.h"
 #include "fragment.h"
+#include "join.h"
 #include "latency.h"
 #include "meta.h"
 #include "pages.h"
@@ -52,6 +53,14 @@ static bool is_refused(const struct dm_crypt_io *io, blk_status_t status)
 	       (status == BLK_STS_AGAIN || status == BLK_STS_NOTSUPP);
 }
 
+static void finish_write(struct dm_crypt_io *io, blk_status_t status)
+{
+	ca_latency_end(&io->ca->latency, true, CA_PHASE_DEVICE, &io->since);
+	if (unlikely(status))
+		ca_base_report_error(io->base, io->sector, io->bytes, status);
+	end_write(io, status, false);
+}
+
 /* The lower device has answered. */
 static void complete_write(struct dm_crypt_io *io, blk_status_t status)
 {
@@ -60,11 +69,8 @@ static void complete_write(struct dm_crypt_io *io, blk_status_t status)
 		ca_writers_add(&io->ca->writers, io);
 		return;
 	}
-	ca_latency_end(&io->ca->latency, true, CA_PHASE_DEVICE, &io->since);
 	ca_writers_note_age(&io->ca->writers, jiffies - io->submitted);
-	if (unlikely(status))
-		ca_base_report_error(io->base, io->sector, io->bytes, status);
-	end_write(io, status, false);
+	finish_write(io, status);
 }
 
 static void complete_write_clone(struct bio *clone)
@@ -181,4 +187,76 @@ void ca_submit_own(struct dm_crypt_io *io)
 void ca_submit_write(struct dm_crypt_io *io)
 {
 	submit(io, 0);
+}
+
+static void complete_joined_one(struct dm_crypt_io *io, blk_status_t status)
+{
+	if (unlikely(status)) {
+		io->is_alone = true;
+		ca_fragment_move(io, CA_FRAGMENT_CONVERTED);
+		ca_writers_add(&io->ca->writers, io);
+		return;
+	}
+	finish_write(io, BLK_STS_OK);
+}
+
+static void complete_joined(struct bio *bio)
+{
+	struct dm_crypt_io *first = bio->bi_private;
+	blk_status_t status = bio->bi_status;
+	struct dm_crypt_io *io;
+	struct dm_crypt_io *next;
+	LIST_HEAD(others);
+
+	/* Any of the fragments may be the last one of its device. */
+	bio_put(bio);
+	ca_writers_note_age(&first->ca->writers, jiffies - first->submitted);
+	list_splice(&first->job.todo, &others);
+	complete_joined_one(first, status);
+	list_for_each_entry_safe(io, next, &others, job.todo)
+		complete_joined_one(io, status);
+}
+
+static void begin_joined(struct dm_crypt_io *io)
+{
+	ca_latency_end(&io->ca->latency, true, CA_PHASE_QUEUE, &io->queued_at);
+	io->since = ca_latency_begin(&io->ca->latency);
+	io->submitted = jiffies;
+	ca_fragment_move(io, CA_FRAGMENT_WRITING);
+}
+
+static void submit_joined(struct dm_crypt_io *first, struct bio *bio)
+{
+	struct dm_crypt_io *io;
+
+	begin_joined(first);
+	list_for_each_entry(io, &first->job.todo, job.todo)
+		begin_joined(io);
+	bio->bi_end_io = complete_joined;
+	dm_submit_bio_remap(first->base->bio, bio);
+}
+
+/**
+ * ca_submit_list() - hands fragments to the lower device, several as one bio where that helps
+ * @list: fragments, converted, owned by the caller, neighbours one behind the other; empty
+ *	afterwards
+ *
+ * Context: Task. May sleep for as long as the lower device likes.
+ */
+void ca_submit_list(struct list_head *list)
+{
+	struct dm_crypt_io *io;
+	struct bio *bio;
+
+	while (!list_empty(list)) {
+		io = list_first_entry(list, struct dm_crypt_io, job.todo);
+		list_del(&io->job.todo);
+		bio = ca_join(io, list);
+		if (bio) {
+			submit_joined(io, bio);
+			continue;
+		}
+		ca_latency_end(&io->ca->latency, true, CA_PHASE_QUEUE, &io->queued_at);
+		submit(io, 0);
+	}
 }

@@ -6,10 +6,15 @@
 #include <linux/types.h>
 
 struct dm_crypt_io;
+struct list_head;
 
-/* Submits the caller's own write; submits any write, and may wait; ends one with an error. */
+/*
+ * Submits the caller's own write; submits any write, and may wait, or a list of them; ends
+ * one with an error.
+ */
 void ca_submit_own(struct dm_crypt_io *io);
 void ca_submit_write(struct dm_crypt_io *io);
+void ca_submit_list(struct list_head *list);
 void ca_submit_drop(struct dm_crypt_io *io, bool clear);
 
 #endif /* CA_SUBMIT_H */

@@ -27,7 +27,8 @@ struct ca_worker;
 /**
  * struct ca_job - something to do in another thread; part of a base or fragment, of which it is the
  *	next step
- * @todo: in the list of the workers; protected by its lock
+ * @todo: in the list of the workers or of a writer, protected by the list's lock; or of the
+ *	fragments that one bio writes, which its owner has
  * @completed: in the list of a soft interrupt
  * @run: does it, in the context that it is told
  * @base: the base io that it is done for, whose submitter's nice the worker takes

@@ -2,8 +2,9 @@
 /*
  * Writes: split -> converted into bounce pages -> submitted -> ended.
  *
- * Each fragment goes to the lower device as one bio, so it is as large as that takes: a disk may be
- * limited by requests rather than by bytes. Its conversion is shared with other threads.
+ * Each fragment goes to the lower device as one bio, or with others as one, so it is as large as
+ * that takes: a disk may be limited by requests rather than by bytes. Its conversion is shared with
+ * other threads.
  *
  * The submitter also submits what it has converted itself, below map. All else goes to a writer
  * (writers.c). So does this while a writer is busy: what it submits is sorted and merged.
@@ -27,7 +28,9 @@
  * while the base waits in a queue as well: it may be in use, by fragments that were split off
  * before, or hold the tags of a read that is to be read again. So only bases that have none are
  * queued on split_wq, and those that have some on meta_wq, where none waits for metadata. (A read
- * through bounce pages takes its metadata on split_wq, and all else that it needs after that.)
+ * through bounce pages takes its metadata on split_wq, and all else that it needs after that.) A
+ * bio that is made of several fragments (join.c) comes from the clones' pool without waiting, and
+ * ends by itself.
  *
  * Pages after the first are taken only if they are at hand: the fragment is trimmed to the pages
  * that it got; one write at a time that must not be split waits for all of its pages (see pages.c).

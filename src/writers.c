@@ -79,17 +79,11 @@ static void submit_all(struct ca_writer *writer, struct list_head *list)
 {
 	struct ca_writers *writers = writer->writers;
 	const unsigned long sleeps = current->nvcsw;
-	struct dm_crypt_io *io;
 	struct blk_plug plug;
 
 	list_sort(NULL, list, compare);
 	blk_start_plug(&plug);
-	while (!list_empty(list)) {
-		io = fragment_of(list->next);
-		list_del(&io->job.todo);
-		ca_latency_end(&io->ca->latency, true, CA_PHASE_QUEUE, &io->queued_at);
-		writers->submit(io);
-	}
+	writers->submit(list);
 	blk_finish_plug(&plug);
 	/* That another writer waits says something of its group only. */
 	if (writer == &writers->first && current->nvcsw != sleeps)
@@ -307,10 +301,10 @@ void ca_writers_expect(struct ca_writers *writers)
  * ca_writers_init() - makes a device's writers, which have nothing to do yet
  * @writers: the writers
  * @workers: the device's threads
- * @submit: hands a fragment to the lower device
+ * @submit: hands a list of fragments to the lower device, neighbours one behind the other
  */
 void ca_writers_init(struct ca_writers *writers, struct ca_workers *workers,
-		     void (*submit)(struct dm_crypt_io *io))
+		     void (*submit)(struct list_head *list))
 {
 	spin_lock_init(&writers->lock);
 	INIT_LIST_HEAD(&writers->groups);

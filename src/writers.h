@@ -51,7 +51,7 @@ struct ca_writer {
  *
  * Immutable after ctr:
  * @workers: the device's threads
- * @submit: hands a fragment, which it then owns, to the lower device; may sleep there
+ * @submit: hands a list of fragments, which it then owns, to the lower device; may sleep there
  *
  * @lock: protects the following, taken in any context
  * @first: the one that every fragment comes to
@@ -66,7 +66,7 @@ struct ca_writer {
  */
 struct ca_writers {
 	struct ca_workers *workers;
-	void (*submit)(struct dm_crypt_io *io);
+	void (*submit)(struct list_head *list);
 
 	spinlock_t lock;	/* see above */
 	struct ca_writer first;
@@ -105,7 +105,7 @@ static inline void ca_writers_note_age(struct ca_writers *writers, unsigned long
 }
 
 void ca_writers_init(struct ca_writers *writers, struct ca_workers *workers,
-		     void (*submit)(struct dm_crypt_io *io));
+		     void (*submit)(struct list_head *list));
 void ca_writers_exit(struct ca_writers *writers);
 void ca_writers_expect(struct ca_writers *writers);
 void ca_writers_add(struct ca_writers *writers, struct dm_crypt_io *io);

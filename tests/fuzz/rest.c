@@ -131,7 +131,7 @@ void ca_zoned_init(struct ca_zoned *zoned)
 }
 
 void ca_writers_init(struct ca_writers *writers, struct ca_workers *workers,
-		     void (*submit)(struct dm_crypt_io *io))
+		     void (*submit)(struct list_head *list))
 {
 }
 
@@ -139,7 +139,7 @@ void ca_writers_exit(struct ca_writers *writers)
 {
 }
 
-void ca_submit_write(struct dm_crypt_io *io)
+void ca_submit_list(struct list_head *list)
 {
 }
 
