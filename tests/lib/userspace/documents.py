@@ -77,6 +77,10 @@ ELSEWHERE = {
     "make test TESTS=tests/power/": ("tests/run", "${TESTS:-}"),
     "make test TESTS=tests/boot/": ("tests/run", "${TESTS:-}"),
     "make test TESTS=75-failing": ("tests/run", "${TESTS:-}"),
+    "CA_ALL=1 make test TESTS=functional/83-lower-device":
+        ("tests/run", "${TESTS:-}"),
+    "CA_ALL=1 make test TESTS=functional/79-fairness":
+        ("tests/run", "${TESTS:-}"),
     "make test TESTS=76-other-machines": ("tests/run", "${TESTS:-}"),
     "make test TESTS=77-changes": ("tests/run", "${TESTS:-}"),
     "make test TESTS=memory/": ("tests/run", "${TESTS:-}"),
