@@ -8,9 +8,9 @@
 #include "base.h"
 
 #include <linux/align.h>
-#include <linux/build_bug.h>
 #include <linux/atomic.h>
 #include <linux/bio.h>
+#include <linux/build_bug.h>
 #include <linux/highmem.h>
 #include <linux/minmax.h>
 #include <linux/preempt.h>
