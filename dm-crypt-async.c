@@ -24,6 +24,7 @@
 #include "src/latency.h"
 #include "src/map.h"
 #include "src/meta.h"
+#include "src/names.h"
 #include "src/pages.h"
 #include "src/stats.h"
 #include "src/table.h"
@@ -44,14 +45,14 @@ static int ca_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	int err = ca_device_init(ti, argc, argv);
 
 	blank_words(1, min(argc, 2U), argv);
-	dm_audit_log_ti(AUDIT_DM_CTRL, DM_MSG_PREFIX, "ctr", ti, !err);
+	dm_audit_log_ti(AUDIT_DM_CTRL, ca_names_shown(ti), "ctr", ti, !err);
 	return err;
 }
 
 static void ca_dtr(struct dm_target *ti)
 {
 	ca_device_exit(ti->private);
-	dm_audit_log_ti(AUDIT_DM_CTRL, DM_MSG_PREFIX, "dtr", ti, 1);
+	dm_audit_log_ti(AUDIT_DM_CTRL, ca_names_shown(ti), "dtr", ti, 1);
 }
 
 /* --------------------------------------------------------------- suspend and messages */
@@ -76,7 +77,7 @@ static int preresume(struct dm_target *ti)
 	mutex_unlock(&ca->cipher.key.lock);
 	if (is_valid)
 		return 0;
-	DMERR("%s: has no key, and is not resumed without one: send it 'key set'",
+	DMERR("%s: has no key and stays suspended: send it the message 'key set'",
 	      dm_table_device_name(ti->table));
 	return -EAGAIN;
 }
@@ -101,12 +102,15 @@ static void resume(struct dm_target *ti)
 	      dm_table_device_name(ti->table));
 }
 
-/* key set <key>, key wipe. */
-static int message_key(struct ca_device *ca, unsigned int argc, char **argv)
+/* key get, at any time; key set <key>, key wipe. */
+static int message_key(struct ca_device *ca, unsigned int argc, char **argv, char *result,
+		       unsigned int maxlen)
 {
+	if (!strcasecmp(argv[1], "get"))
+		return argc == 2 ? ca_key_get(&ca->cipher.key, result, maxlen) : -EINVAL;
 	if (ca->cipher.key.is_suspended)
 		return ca_key_message(&ca->cipher, argc, argv);
-	DMWARN("%s: its key changes only while it is suspended",
+	DMWARN("%s: its key can be changed only while it is suspended",
 	       ca_device_name(ca));
 	return -EINVAL;
 }
@@ -124,13 +128,13 @@ static int ca_message(struct dm_target *ti, unsigned int argc, char **argv, char
 
 	mutex_lock(&ca->cipher.key.lock);
 	if (argc > 1 && !strcasecmp(argv[0], "key"))
-		err = message_key(ca, argc, argv);
+		err = message_key(ca, argc, argv, result, maxlen);
 	else if (argc > 1 && !strcasecmp(argv[0], "tune"))
 		err = ca_tune_message(ca, argc - 1, argv + 1);
 	else if (argc && !strcasecmp(argv[0], "latency"))
 		err = ca_latency_message(&ca->latency, argc - 1, argv + 1, result, maxlen);
 	else
-		DMWARN("unknown message: key, tune and latency are known");
+		DMWARN("unknown message: use key, tune or latency");
 	mutex_unlock(&ca->cipher.key.lock);
 	memalloc_noio_restore(noio);
 	blank_words(2, argc, argv);
@@ -267,35 +271,6 @@ static struct target_type crypt_async_target = {
 	.io_hints	 = io_hints,
 };
 
-/* The version of dm-crypt that this module stands in for: cryptsetup looks for features by it. */
-#define DM_CRYPT_VERSION	{ 1, 29, 0 }
-
-static struct target_type stand_in_target;
-
-static bool replace_dm_crypt;
-module_param(replace_dm_crypt, bool, 0444);
-MODULE_PARM_DESC(replace_dm_crypt, "Also be the target \"crypt\", in place of the kernel's own");
-
-static int register_stand_in(void)
-{
-	static const unsigned int version[] = DM_CRYPT_VERSION;
-	int err;
-
-	stand_in_target = crypt_async_target;
-	stand_in_target.name = CA_DM_CRYPT_NAME;
-	memcpy(stand_in_target.version, version, sizeof(version));
-	err = dm_register_target(&stand_in_target);
-	if (err == -EEXIST || err == -EBUSY)	/* the latter since Linux 7 */
-		DMERR("replace_dm_crypt: the kernel's own is there already: modprobe -r dm_crypt");
-	return err;
-}
-
-static void unregister_stand_in(void)
-{
-	if (replace_dm_crypt)
-		dm_unregister_target(&stand_in_target);
-}
-
 static int __init crypt_async_init(void)
 {
 	int err;
@@ -303,29 +278,17 @@ static int __init crypt_async_init(void)
 	err = ca_accounts_init();
 	if (err)
 		return err;
-	/* A target can be used as soon as it is registered, so crypt-async comes last. */
-	if (replace_dm_crypt) {
-		err = register_stand_in();
-		if (err)
-			goto exit_accounts;
-	}
-	err = dm_register_target(&crypt_async_target);
+	/* A target can be used as soon as it is registered, so that comes last. */
+	err = ca_names_init(&crypt_async_target);
 	if (err)
-		goto unregister;
-	return 0;
-
-unregister:
-	unregister_stand_in();
-exit_accounts:
-	ca_accounts_exit();
+		ca_accounts_exit();
 	return err;
 }
 module_init(crypt_async_init);
 
 static void __exit crypt_async_exit(void)
 {
-	unregister_stand_in();
-	dm_unregister_target(&crypt_async_target);
+	ca_names_exit();
 	ca_accounts_exit();
 }
 module_exit(crypt_async_exit);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The device: what all parts of dm-crypt-async share. Each part has its header in src/, with its
+ * The device: what all parts of dm-crypt-async share. Each part has its own header, with its
  * structure, the lock of each field and its functions; the device is made of these structures.
  *
  * "Sector" is always 512 bytes; a "unit" (a crypto data unit) is one encryption sector, 512 to 4096
- * bytes, which has one IV and takes one crypto request. docs/design.md has the other words, and
- * docs/structure.svg shows which file calls which.
+ * bytes, which has one IV and takes one crypto request.
  */
 #ifndef DM_CRYPT_ASYNC_H
 #define DM_CRYPT_ASYNC_H
 
 #include <linux/bits.h>
 #include <linux/device-mapper.h>
+#include <linux/list.h>
 #include <linux/percpu.h>
 #include <linux/stringify.h>
 #include <linux/types.h>
@@ -61,6 +61,8 @@ struct gendisk;
  * @inflight: base bios of each CPU
  * @softirqs: the soft interrupt of each CPU
  *
+ * @name_entry: among the devices of a name of the target; see names.c for its lock
+ *
  * The parts' own, see their headers:
  * @dispatch: policy
  * @fragments: pools
@@ -86,6 +88,8 @@ struct ca_device {
 	struct ca_stats __percpu *stats;
 	struct ca_inflight __percpu *inflight;
 	struct ca_softirq __percpu *softirqs;
+
+	struct list_head name_entry;
 
 	struct ca_dispatch dispatch;
 	struct ca_fragments fragments;

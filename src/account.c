@@ -56,7 +56,7 @@ static LIST_HEAD(accounts);	/* protected by accounts_lock, as are changes of the
 
 /* In pages; readers take each once. */
 static unsigned int common __read_mostly;	/* what all devices share */
-static unsigned int share __read_mostly;	/* what each of them may always have of that */
+static unsigned int device_share __read_mostly; /* what each of them may always have of that */
 static unsigned int pot __read_mostly;		/* all of it, without the shares of the others */
 
 static struct workqueue_struct *workqueue __ro_after_init;
@@ -91,7 +91,7 @@ static bool may_hold(const struct ca_account *account, int held)
 		return false;
 	if (!from_common)
 		return true;
-	if (from_common <= (int)READ_ONCE(share))
+	if (from_common <= (int)READ_ONCE(device_share))
 		return atomic_read(&used) <= (int)READ_ONCE(common);
 	rest = (int)READ_ONCE(pot) - atomic_read(&used);
 	return rest > 0 && from_common / FREE_TIMES <= rest;
@@ -154,7 +154,7 @@ static void look(struct ca_account *account, bool wants_more)
 	}
 	soon = account->last_window + (returned - account->returned_before);
 	ceiling = min(account->ceiling + (wants_more ? min(since, soon) : 0), soon);
-	ceiling = max(ceiling, account->own + READ_ONCE(share));
+	ceiling = max(ceiling, account->own + READ_ONCE(device_share));
 	WRITE_ONCE(account->ceiling, min(ceiling, READ_ONCE(account->limit)));
 	WRITE_ONCE(account->looked, now);
 	spin_unlock_irqrestore(&account->lock, flags);
@@ -337,8 +337,8 @@ static void share_out(void)
 		count++;
 	}
 	WRITE_ONCE(common, all);
-	WRITE_ONCE(share, count ? div64_u64(all / 2, (u64)count * count) : 0);
-	WRITE_ONCE(pot, count ? all - (count - 1) * share : 0);
+	WRITE_ONCE(device_share, count ? div64_u64(all / 2, (u64)count * count) : 0);
+	WRITE_ONCE(pot, count ? all - (count - 1) * device_share : 0);
 	/* cppcheck-suppress unknownMacro */
 	list_for_each_entry(account, &accounts, entry)
 		look(account, false);
@@ -439,7 +439,7 @@ int __init ca_accounts_init(void)
 	return err;
 }
 
-/** ca_accounts_exit() - frees it, when there is no device any more */
+/** ca_accounts_exit() - undoes ca_accounts_init(), when there is no device any more */
 void ca_accounts_exit(void)
 {
 	cancel_delayed_work_sync(&tending);

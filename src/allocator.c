@@ -34,7 +34,7 @@ struct page *ca_allocator_get(gfp_t gfp, unsigned int order)
 
 /**
  * ca_allocator_put() - gives a page or block back
- * @page: the page; if somebody else holds it as well, it is free when they have put it
+ * @page: the page; if somebody else holds a reference, it is free once they drop that
  * @order: its order
  *
  * Context: Any.

@@ -27,8 +27,8 @@
 #define DM_MSG_PREFIX	CA_NAME
 
 /*
- * Iterators begin where a long may: the sector in one could be in two cache lines otherwise, and is
- * read byte by byte on machines that read nothing across such a place.
+ * Iterators are aligned to a long. Otherwise the sector in one could cross a cache line, and would
+ * be read byte by byte on machines that cannot read a long at any address.
  */
 static_assert(IS_ALIGNED(offsetof(struct ca_base, all), sizeof(long)));
 static_assert(IS_ALIGNED(offsetof(struct ca_base, rest), sizeof(long)));
@@ -57,8 +57,8 @@ bool ca_base_is_in_submit(const struct ca_base *base)
 }
 
 /**
- * ca_base_renew_bio() - prepares a bio that the lower device may have refused for another try
- * @bio: the bio, its sector and size set; it stays one that was charged for
+ * ca_base_renew_bio() - prepares a bio to be submitted again, since it may have been refused
+ * @bio: the bio, its sector and size set; keeps BIO_CGROUP_ACCT, so that its cgroup counts it once
  *
  * Context: Any.
  */

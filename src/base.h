@@ -53,7 +53,7 @@ enum ca_base_state {
  * @is_write: the direction
  * @submitter: the task that it came from, to be compared only
  * @nice: that task's nice value
- * @inflight: the CPU that it came from
+ * @inflight: the counters of the CPU that it came from
  * @is_depth_one: the submitter seems to wait for it: no other bio of that CPU was in flight when it
  *	came, see ca_inflight_start()
  * @is_plugged: (write) the submitter has a plug, so that more may come at once
@@ -63,21 +63,21 @@ enum ca_base_state {
  * @is_meta_pooled: that is a page of ca_meta.pages
  *
  * Touched by the owner only:
- * @is_nowait: the submitter asked not to wait for the lower device, and has not been told that a
- *	read is under way
+ * @is_nowait: the submitter asked not to wait for the lower device; cleared when a worker
+ *	submits the read
  *
  * Owned by the splitter:
  * @rest: the part that has not been split off yet
  * @min_split: 0 if all fragments are of one size. Else they become smaller towards the bio's end,
  *	and this is the smallest, in bytes
- * @sharers: then the next fragment is the rest divided by this number
+ * @sharers: if @min_split is set, the next fragment is the rest divided by this number
  * @splitter_bytes: bytes that the splitter converted itself, if it is a task; the submitter reads
  *	them without a lock
  * @is_started: the first fragment is in use
  *
  * (write) Set by ca_charge_start(): by the splitter before the first of several fragments is
  * dispatched, else by the writer that gets the only one:
- * @is_accounted: that was called
+ * @is_accounted: ca_charge_start() was called
  * @css: the control group of the bio that the device mapper was given, NULL for none; it lives as
  *	long as that bio
  *
@@ -87,7 +87,7 @@ enum ca_base_state {
  *	drops the last reference ends the base bio, and with it the base's memory is gone.
  * @status: the first error of any fragment, a blk_status_t; ca_base_fail() sets it. Written before
  *	the writer's reference is dropped, read after the last one was. An int, since some machines
- *	exchange no single byte
+ *	cannot exchange a single byte atomically
  * @is_mismatch: (read) a tag did not match, or the driver had no memory. Set before the writer's
  *	reference is dropped, read after the last one was
  *

@@ -114,7 +114,7 @@ static const char *parse_spec(char *s, struct spec *spec, bool authenticated, in
 	if (!strncmp(s, "capi:", strlen("capi:")))
 		error = parse_capi(s + strlen("capi:"), spec);
 	else if (authenticated)
-		error = "cipher: an authenticated one needs the prefix capi:";
+		error = "cipher: authenticated ciphers need the prefix capi:";
 	else
 		error = parse_dashed(s, spec);
 	if (error)

@@ -112,9 +112,12 @@ static void resume_work(struct work_struct *work)
 	ca_worker_end(scope);
 }
 
-/* Hands a fragment to a worker of the list, or to one of its own if it may have to sleep. */
+/*
+ * Hands a fragment to a worker of the list, or to one of its own if it may have to sleep; @is_share
+ * as in struct ca_job.
+ */
 static void queue(struct dm_crypt_io *io, void (*job_fn)(struct ca_job *, enum ca_caller),
-		  work_func_t work_fn)
+		  work_func_t work_fn, bool is_share)
 {
 	struct ca_device *ca = io->ca;
 
@@ -127,23 +130,26 @@ static void queue(struct dm_crypt_io *io, void (*job_fn)(struct ca_job *, enum c
 	io->job.run = job_fn;
 	io->job.base = io->base;
 	io->job.bytes = io->ctx.at.in.bi_size;
+	io->job.is_share = is_share;
+	io->job.may_place = ca_dispatch_may_place(io->base);
 	ca_workers_add(&ca->workers, &io->job, ca_dispatch_is_sync_submitter(io->base));
 }
 
 /**
  * ca_convert_queue() - hands a fragment that is to be converted to a worker
  * @io: the fragment, split off, owned by the caller, which must not touch it afterwards
+ * @is_share: the splitter goes on with others, see struct ca_job
  *
  * Context: Any.
  */
-void ca_convert_queue(struct dm_crypt_io *io)
+void ca_convert_queue(struct dm_crypt_io *io, bool is_share)
 {
-	queue(io, start_job, start_work);
+	queue(io, start_job, start_work, is_share);
 }
 
 static void queue_resume(struct dm_crypt_io *io)
 {
-	queue(io, resume_job, resume_work);
+	queue(io, resume_job, resume_work, false);
 }
 
 /* ------------------------------------------------------------------------------- parking */
@@ -219,10 +225,9 @@ static struct ca_request *get_request(struct dm_crypt_io *io)
 
 	await(ctx, &io->request);
 	/*
-	 * Pairs with the one in request_done(): it sees awaited, or this thread sees a free
-	 * request.
+	 * test_and_set_bit() is a full barrier, and pairs with the one in request_done(): that
+	 * sees awaited, or this thread sees a free request.
 	 */
-	smp_mb();
 	return test_and_set_bit(0, &ctx->is_request_busy) ? NULL : &io->request;
 }
 
@@ -287,7 +292,7 @@ static void request_done(void *data, int err)
 		if (err)
 			fail_unit(io, err, false);
 		put_request(io, r);
-		/* Pairs with the barrier in get_request(). */
+		/* Pairs with the second test_and_set_bit() in get_request(). */
 		smp_mb();
 	}
 	/* If put_request() freed r, this compares its address and nothing more. */

@@ -14,9 +14,9 @@ struct dm_crypt_io;
 
 /* Whether a fragment's converter is running, as convert_context.run. */
 enum ca_run {
-	CA_RUNNING,	/* it is, or is about to be */
-	CA_KICKED,	/* it is, but must not park: the event to wait for has happened */
-	CA_PARKED,	/* no; the thread with the driver's answer sets CA_RUNNING and queues it */
+	CA_RUNNING,	/* running, or about to */
+	CA_KICKED,	/* running, but must not park: the event to wait for has happened */
+	CA_PARKED,	/* stopped; the driver's callback sets CA_RUNNING and queues the fragment */
 };
 
 /**
@@ -26,7 +26,8 @@ enum ca_run {
  * @sector: the unit's first sector plus iv_offset
  * @tag: the unit's metadata, NULL on a device without
  *
- * An iterator by itself may begin at any four bytes; see base.c for why these do not.
+ * A struct bvec_iter alone is aligned to four bytes at most; base.c says why these are aligned to a
+ * long.
  */
 struct ca_position {
 	struct bvec_iter in;
@@ -108,6 +109,6 @@ bool ca_convert(struct dm_crypt_io *io, enum ca_caller caller);
 void ca_convert_finish(struct dm_crypt_io *io, bool in_task);
 /* Converts from the beginning and goes on: in this task, or in a worker. */
 void ca_convert_start(struct dm_crypt_io *io, enum ca_caller caller);
-void ca_convert_queue(struct dm_crypt_io *io);
+void ca_convert_queue(struct dm_crypt_io *io, bool is_share);
 
 #endif /* CA_CONVERT_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The decision where a fragment is converted and how large it is, and averages of how long that
- * took: functions of their arguments only, so that tests/unit/decide runs them as a program.
+ * took: functions of their arguments only, so that a test can run them as a program.
  */
 #ifndef CA_DECIDE_H
 #define CA_DECIDE_H
@@ -14,7 +14,7 @@
 
 /* The context of the code that asks. */
 enum ca_caller {
-	CA_FROM_MAP,		/* below submit_bio(): a task that must not wait for a pool */
+	CA_FROM_MAP,		/* inside submit_bio(): a task that must not wait for a pool */
 	CA_FROM_SUBMITTER,	/* the submitter's task, in which its read completed */
 	CA_FROM_SOFTIRQ,	/* a soft interrupt, or another task in which a read completed */
 	CA_FROM_HARDIRQ,	/* a hard interrupt */

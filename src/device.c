@@ -18,6 +18,7 @@
 #include "key.h"
 #include "latency.h"
 #include "meta.h"
+#include "names.h"
 #include "pages.h"
 #include "softirq.h"
 #include "stats.h"
@@ -179,13 +180,18 @@ int ca_device_init(struct dm_target *ti, unsigned int argc, char **argv)
 	}
 	ca->ti = ti;
 
+	/* Done first: the name cannot be given up from here on, and the rest may take long. */
+	error = "the target is no longer registered under this name";
+	err = ca_names_enter(ca);
+	if (err)
+		goto free_device;
 	err = -EINVAL;
 	error = ca_table_options(ca, &options);
 	if (error)
-		goto free_device;
+		goto leave_name;
 	error = ca_key_init(&ca->cipher.key, argv[1], &err);
 	if (error)
-		goto free_device;
+		goto leave_name;
 	error = ca_cipher_init(ca, argv[0], &err);
 	if (error)
 		goto exit_key;
@@ -216,6 +222,8 @@ exit_cipher:
 	ca_cipher_exit(&ca->cipher);
 exit_key:
 	ca_key_exit(&ca->cipher.key);
+leave_name:
+	ca_names_leave(ca);
 free_device:
 	kfree(ca);
 	ti->error = (char *)error;
@@ -228,6 +236,7 @@ free_device:
  */
 void ca_device_exit(struct ca_device *ca)
 {
+	ca_names_leave(ca);
 	exit_io(ca);
 	ca_latency_exit(&ca->latency);
 	ca_meta_exit(&ca->meta);

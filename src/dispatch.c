@@ -7,6 +7,7 @@
 #include "dispatch.h"
 
 #include <linux/blkdev.h>
+#include <linux/device-mapper.h>
 #include <linux/log2.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
@@ -37,10 +38,10 @@
 #define READ_MIN	(16U * 1024)
 #define WRITE_MIN	(32U * 1024)
 
-/* The largest bio for a lower device that makes no requests of bios, in bytes. */
+/* Size limit of a bio for a bio-based lower device, in bytes, unless fragments may be larger. */
 #define BIO_BYTES	(128 * 1024U)
 
-/* The largest bio for one that does: it can have so much in single pages. In bytes. */
+/* Size limit for a request-based one, in bytes, whatever fragments are: so much in single pages. */
 #define REQUEST_BYTES	(min(BIO_MAX_VECS * PAGE_SIZE, 1024 * 1024UL))
 
 /* What one call of a completion converts itself, in bytes: it cannot let other tasks run. */
@@ -48,18 +49,23 @@
 
 static unsigned int fragment_kib = 128;
 module_param(fragment_kib, uint, 0644);
-MODULE_PARM_DESC(fragment_kib, "Most that a new device converts as one, in KiB, 4 to 1024");
+MODULE_PARM_DESC(fragment_kib, "Size limit of a fragment of a new device, in KiB, 4 to 1024");
 
 /* dm-crypt's, so that its options are good for this module in its place. */
 static unsigned int max_read_size;
 module_param(max_read_size, uint, 0644);
 MODULE_PARM_DESC(max_read_size,
-		 "As dm_crypt's: most bytes of a read that are converted as one; 0: fragment_kib");
+		 "As in dm_crypt: size limit of a fragment of a read, in bytes; 0: fragment_kib");
 
 static unsigned int max_write_size;
 module_param(max_write_size, uint, 0644);
 MODULE_PARM_DESC(max_write_size,
-		 "As dm_crypt's: most bytes of a write that are converted as one; 0: fragment_kib");
+		 "As in dm_crypt: size limit of a fragment of a write, in bytes; 0: fragment_kib");
+
+static bool obey_no_workqueue;
+module_param(obey_no_workqueue, bool, 0644);
+MODULE_PARM_DESC(obey_no_workqueue,
+		 "Obey no_read_workqueue and no_write_workqueue: keep work on the CPU where it came in");
 
 #define MIN_FRAGMENT	(4U * 1024)
 #define MAX_FRAGMENT	(1024U * 1024)
@@ -86,6 +92,21 @@ static bool has_done_enough(const struct ca_base *base)
 	return !base->is_write && READ_ONCE(base->splitter_bytes) >= SUBMITTER_BYTES;
 }
 
+/**
+ * ca_dispatch_may_place() - decides whether CPUs are chosen for the workers of a bio of many
+ * @base: the base
+ *
+ * A submitter that converts its writes itself hands them to a queue of requests in their order and
+ * under its plug, so that they become few requests. Workers convert them sooner than that, so they
+ * become more: no worker is looked for beyond what the scheduler finds.
+ *
+ * Return: whether they are.
+ */
+bool ca_dispatch_may_place(const struct ca_base *base)
+{
+	return !base->is_write || !queue_is_mq(bdev_get_queue(base->ca->dev->bdev));
+}
+
 /* Whether a worker could convert @bytes now; an interrupt wakes one only if that takes longer. */
 static bool has_helper_in_interrupt(struct ca_device *ca, unsigned int bytes)
 {
@@ -94,12 +115,24 @@ static bool has_helper_in_interrupt(struct ca_device *ca, unsigned int bytes)
 
 	if (ca_workers_want_more(&ca->workers, enough))
 		return true;
-	if (!ca_workers_can_help(&ca->workers, true, enough))
+	if (!ca_workers_can_help(&ca->workers, true, true, enough))
 		return false;
 	if (ca_is_worth_wake(bytes, READ_ONCE(ca->dispatch.kib_ns), wake_ns))
 		return true;
 	WRITE_ONCE(ca->workers.wake_ns, ca_ewma_decay(wake_ns));
 	return false;
+}
+
+/* Whether a worker could convert @bytes now, of a bio of depth one (@is_share) or of others. */
+static bool has_helper_in_task(const struct ca_base *base, unsigned int bytes,
+			       enum ca_caller caller, bool is_share)
+{
+	const struct ca_workers *workers = &base->ca->workers;
+	const unsigned int enough = max(2 * bytes, CA_WORKER_BYTES);
+
+	return is_share ? ca_workers_can_share(workers, enough) :
+			  ca_workers_can_help(workers, caller < CA_FROM_WORKER,
+					      ca_dispatch_may_place(base), enough);
 }
 
 /*
@@ -126,8 +159,7 @@ static __always_inline struct ca_choice describe(const struct ca_base *base, uns
 						  READ_ONCE(ca->dispatch.kib_ns));
 	if (is_final && !choice.no_offload && (more || !choice.is_depth_one))
 		choice.has_helper = is_interrupt ? has_helper_in_interrupt(ca, bytes) :
-			ca_workers_can_help(&ca->workers, caller < CA_FROM_WORKER,
-					    max(2 * bytes, CA_WORKER_BYTES));
+			has_helper_in_task(base, bytes, caller, choice.is_depth_one);
 	return choice;
 }
 
@@ -185,6 +217,20 @@ bool ca_dispatch_may_dequeue(const struct ca_base *base, enum ca_caller caller)
 }
 
 /**
+ * ca_dispatch_is_share() - says whether a fragment may be left to a worker that perhaps does not
+ *	begin
+ * @base: the base, of which the splitter has further fragments
+ * @caller: the splitter's context
+ * @helps: in the end it does what nobody has begun, and has a worker come for the rest
+ *
+ * Return: whether it may. A worker that splits a base takes jobs from the list afterwards.
+ */
+bool ca_dispatch_is_share(const struct ca_base *base, enum ca_caller caller, bool helps)
+{
+	return (helps || caller == CA_FROM_WORKER) && is_depth_one(base) && !needs_worker(base);
+}
+
+/**
  * ca_dispatch_is_sync_submitter() - says whether the caller goes on converting on its CPU
  * @base: the base
  *
@@ -205,7 +251,7 @@ bool ca_dispatch_is_sync_submitter(const struct ca_base *base)
  * smaller towards its end: then all CPUs that share it end at about the same time, however fast
  * each of them is.
  *
- * Context: Task, below submit_bio().
+ * Context: Task, inside submit_bio().
  */
 void ca_dispatch_plan_split(struct ca_base *base)
 {
@@ -214,7 +260,7 @@ void ca_dispatch_plan_split(struct ca_base *base)
 	if (!base->is_write && base->all.bi_size <= SHARED_READ)
 		return;
 	if (!base->is_depth_one || has_no_offload(base) ||
-	    !ca_workers_can_help(workers, true, CA_WORKER_BYTES))
+	    !ca_workers_can_share(workers, CA_WORKER_BYTES))
 		return;
 	base->min_split = base->is_write ? WRITE_MIN : READ_MIN;
 	base->sharers = 2 * READ_ONCE(workers->count);
@@ -246,7 +292,7 @@ unsigned int ca_dispatch_write_size(const struct ca_base *base)
  * ca_dispatch_split_size() - decides how much of a base bio is converted as one
  * @base: the base
  *
- * Context: The splitter. A setting may change at any time, so once for each fragment or share.
+ * Context: The splitter, once for each fragment or share: the setting may change between two calls.
  * Return: bytes, no more than the bio has left.
  */
 unsigned int ca_dispatch_split_size(const struct ca_base *base)
@@ -279,15 +325,40 @@ void ca_dispatch_learn(struct ca_dispatch *dispatch, u64 ns, unsigned int bytes)
 void ca_dispatch_init(struct ca_device *ca)
 {
 	const bool same_cpu = ca_has(ca, CA_OPT_SAME_CPU_CRYPT);
+	const bool obey = READ_ONCE(obey_no_workqueue);
 	const bool looks_at_data = ca->cipher.iv_ops->looks_at_data;
 	struct ca_dispatch *dispatch = &ca->dispatch;
 
-	dispatch->no_offload[READ] = same_cpu || ca_has(ca, CA_OPT_NO_READ_WORKQUEUE);
-	dispatch->no_offload[WRITE] = same_cpu || ca_has(ca, CA_OPT_NO_WRITE_WORKQUEUE);
+	/*
+	 * Many tables have the two since dm-crypt was slow without them. Work is done where it
+	 * came in anyway, unless another CPU makes it faster, so that they are a promise only to
+	 * those who ask for one.
+	 */
+	dispatch->obeys = obey;
+	dispatch->no_offload[READ] = same_cpu || (obey && ca_has(ca, CA_OPT_NO_READ_WORKQUEUE));
+	dispatch->no_offload[WRITE] = same_cpu || (obey && ca_has(ca, CA_OPT_NO_WRITE_WORKQUEUE));
 	dispatch->needs_worker[READ] = looks_at_data;
 	dispatch->needs_worker[WRITE] = looks_at_data || ca->zoned.is_ordered;
 	dispatch->block = max_t(unsigned int, CA_MAX_UNIT, bdev_logical_block_size(ca->dev->bdev));
 	ca_dispatch_reset(dispatch);
+}
+
+/**
+ * ca_dispatch_emit() - writes how no_read_workqueue and no_write_workqueue were taken, if the table
+ *	has one of them, for the status line
+ * @ca: the device
+ * @result: where to
+ * @maxlen: bytes there
+ *
+ * Return: bytes written.
+ */
+unsigned int ca_dispatch_emit(const struct ca_device *ca, char *result, unsigned int maxlen)
+{
+	unsigned int sz = 0;
+
+	if (ca_has(ca, CA_OPT_NO_READ_WORKQUEUE) || ca_has(ca, CA_OPT_NO_WRITE_WORKQUEUE))
+		DMEMIT(" no_workqueue=%s", ca->dispatch.obeys ? "obeyed" : "hint");
+	return sz;
 }
 
 /**
@@ -308,7 +379,7 @@ void ca_dispatch_set_fragment(struct ca_dispatch *dispatch, int direction, unsig
  */
 void ca_dispatch_reset(struct ca_dispatch *dispatch)
 {
-	const unsigned int bytes = min(fragment_kib, MAX_FRAGMENT / 1024) * 1024;
+	const unsigned int bytes = min(READ_ONCE(fragment_kib), MAX_FRAGMENT / 1024) * 1024;
 
 	ca_dispatch_set_fragment(dispatch, READ, READ_ONCE(max_read_size) ?: bytes);
 	ca_dispatch_set_fragment(dispatch, WRITE, READ_ONCE(max_write_size) ?: bytes);

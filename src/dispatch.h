@@ -18,6 +18,7 @@ struct dm_crypt_io;
  * struct ca_dispatch - what the policy goes by
  *
  * Immutable after ctr:
+ * @obeys: no_read_workqueue and no_write_workqueue are a promise, not a hint
  * @no_offload: READ, WRITE: the user's options keep a conversion on its CPU
  * @needs_worker: READ, WRITE: only a worker may convert, see decide.h
  * @block: bios and shares of a write begin at multiples of it, in bytes: the lower device's logical
@@ -34,6 +35,7 @@ struct dm_crypt_io;
  *	as with a driver that answers later
  */
 struct ca_dispatch {
+	bool obeys;
 	bool no_offload[2];
 	bool needs_worker[2];
 	unsigned int block;
@@ -43,6 +45,7 @@ struct ca_dispatch {
 };
 
 void ca_dispatch_init(struct ca_device *ca);
+unsigned int ca_dispatch_emit(const struct ca_device *ca, char *result, unsigned int maxlen);
 void ca_dispatch_reset(struct ca_dispatch *dispatch);
 void ca_dispatch_set_fragment(struct ca_dispatch *dispatch, int direction, unsigned int bytes);
 void ca_dispatch_plan_split(struct ca_base *base);
@@ -54,6 +57,8 @@ enum ca_where ca_dispatch_decide(struct dm_crypt_io *io, enum ca_caller caller, 
 /* Where a read that an interrupt completes goes on: there, in a soft interrupt, or in a worker. */
 enum ca_where ca_dispatch_decide_read(const struct ca_base *base, enum ca_caller caller,
 				      bool is_whole, u64 now);
+bool ca_dispatch_may_place(const struct ca_base *base);
+bool ca_dispatch_is_share(const struct ca_base *base, enum ca_caller caller, bool helps);
 bool ca_dispatch_may_dequeue(const struct ca_base *base, enum ca_caller caller);
 bool ca_dispatch_is_sync_submitter(const struct ca_base *base);
 void ca_dispatch_learn(struct ca_dispatch *dispatch, u64 ns, unsigned int bytes);

@@ -124,7 +124,7 @@ static unsigned int size_with(const struct ca_device *ca, size_t offset)
  */
 int ca_fragments_init(struct ca_device *ca)
 {
-	unsigned int reserve = clamp(pool_reserve, 1U, 1U << 16);
+	unsigned int reserve = clamp(READ_ONCE(pool_reserve), 1U, 1U << 16);
 	int err;
 
 	ca->ti->per_io_data_size = size_with(ca, offsetof(struct ca_base, first));

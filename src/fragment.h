@@ -52,8 +52,7 @@ enum ca_fragment_state {
 
 /**
  * struct dm_crypt_io - a fragment; the first one of a bio is part of its base, further ones come
- *	from ca_fragments. The structure and its context have the names that they had in the kernel
- *	fix of 2009 with which this project began
+ *	from ca_fragments. The structure and its context are called as in dm-crypt
  *
  * A write's fragment goes to the lower device as one bio, or with others as one. Other threads can
  * convert shares of it: these are fragments as well, from SPLIT to CONVERTING and ENDED, which own

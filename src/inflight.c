@@ -9,6 +9,8 @@
 #include <linux/cpumask.h>
 #include <linux/device-mapper.h>
 
+#include "probe.h"
+
 /**
  * ca_inflight_emit() - writes how many base bios are in flight, and the maximum
  * @inflight: a device's
@@ -53,6 +55,6 @@ struct ca_inflight __percpu *ca_inflight_alloc(void)
 		return NULL;
 	/* cppcheck-suppress unknownMacro */
 	for_each_possible_cpu(i)
-		per_cpu_ptr(inflight, i)->gap = CA_PROBE_MIN;
+		per_cpu_ptr(inflight, i)->probe.gap = CA_PROBE_MIN;
 	return inflight;
 }

@@ -5,83 +5,56 @@
 
 #include <linux/atomic.h>
 #include <linux/jiffies.h>
+#include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/percpu.h>
+#include <linux/sched.h>
 #include <linux/types.h>
 
-/*
- * Now and then a bio that comes alone is treated as if another one followed, to see whether its
- * submitter would go on: a probe. The first one comes after CA_PROBE_MIN lone bios; then the gap
- * doubles, up to CA_PROBE_MAX. CA_PROBE_JIFFIES after a probe there is another one at the latest,
- * if CA_PROBE_MIN lone bios have come.
- */
-#define CA_PROBE_MIN		16
-#define CA_PROBE_MAX		4096
-#define CA_PROBE_JIFFIES	(HZ / 10)
-
-/* After a bio that came while another one was in flight, so many lone ones are treated like it. */
-#define CA_DEEP_BIOS		16
+#include "probe.h"
 
 /**
  * struct ca_inflight - the base bios of one CPU, for one device
- * @depth: bios of this CPU that have not ended
+ * @depth: bios of this CPU that have not ended; exact
  * @max: the largest value that @depth has had
- * @deep: further lone bios that are treated as if another one was in flight
- * @singles: lone bios since the last probe
- * @gap: lone bios from one probe to the next
- * @probed: when the last probe was, in jiffies
- *
- * Tasks that run on the CPU use it without a lock: a number that is lost when a task changes its
- * CPU meanwhile does no harm. @depth is exact.
+ * @probe: whether lone bios are taken to be waited for
  */
 struct ca_inflight {
 	atomic_t depth;
 	unsigned int max;
-	unsigned int deep;
-	unsigned int singles;
-	unsigned int gap;
-	unsigned long probed;
+	struct ca_probe probe;
 };
+
+/*
+ * The work of a task with bios of one direction and about one size. The size is in the bits that
+ * are zero in the address of each task.
+ */
+static inline unsigned long ca_inflight_work(bool is_write, unsigned int bytes)
+{
+	return (unsigned long)current ^ (ilog2(bytes) << 1 | is_write);
+}
 
 /**
  * ca_inflight_start() - counts a base bio that comes
  * @inflight: the CPU's that it comes from
+ * @is_write: its direction
+ * @bytes: its size
  *
- * A device that completes within submit_bio() never lets two bios be in flight: to see whether the
- * submitter would go on, a bio now and then is treated as if another one followed. Tasks that are
- * preempted or moved meanwhile may lose a count, which does no harm.
- *
- * Context: Task, below submit_bio().
+ * Context: Task, inside submit_bio().
  * Return: whether its submitter waits for it, as far as one can tell.
  */
-static inline bool ca_inflight_start(struct ca_inflight *inflight)
+static inline bool ca_inflight_start(struct ca_inflight *inflight, bool is_write,
+				     unsigned int bytes)
 {
 	unsigned int depth = atomic_inc_return(&inflight->depth);
-	unsigned int deep = READ_ONCE(inflight->deep);
-	unsigned int gap = READ_ONCE(inflight->gap);
-	unsigned int singles;
 
 	if (depth > READ_ONCE(inflight->max))
 		WRITE_ONCE(inflight->max, depth);
 	if (depth > 1) {
-		WRITE_ONCE(inflight->deep, CA_DEEP_BIOS);
-		WRITE_ONCE(inflight->gap, CA_PROBE_MIN);
+		ca_probe_saw_depth(&inflight->probe);
 		return false;
 	}
-	if (deep) {
-		WRITE_ONCE(inflight->deep, deep - 1);
-		return false;
-	}
-	singles = READ_ONCE(inflight->singles) + 1;
-	if (singles < gap && (singles < CA_PROBE_MIN ||
-			      jiffies - READ_ONCE(inflight->probed) < CA_PROBE_JIFFIES)) {
-		WRITE_ONCE(inflight->singles, singles);
-		return true;
-	}
-	WRITE_ONCE(inflight->singles, 0);
-	WRITE_ONCE(inflight->probed, jiffies);
-	WRITE_ONCE(inflight->gap, min(2 * gap, CA_PROBE_MAX));
-	return false;
+	return ca_probe_is_lone(&inflight->probe, ca_inflight_work(is_write, bytes), jiffies, HZ);
 }
 
 /* Whether no other bio has come from that CPU and is still in flight. */

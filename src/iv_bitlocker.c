@@ -141,7 +141,7 @@ static int generate_eboiv(const struct ca_device *ca, struct ca_unit *unit)
 	return encrypt_block(b->iv, unit->iv, ca->cipher.iv_size, position);
 }
 
-/* Two blocks, which differ in the last byte before encryption. */
+/* The unit's position as two blocks, the last byte of the second one 0x80; each is encrypted. */
 static int make_sector_key(const struct ca_device *ca, const struct ca_unit *unit)
 {
 	const struct bitlocker *b = ca->cipher.iv_state;

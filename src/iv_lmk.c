@@ -62,7 +62,7 @@ static const char *init_lmk(struct ca_device *ca, const char *opts, int *err)
 	if (fips_enabled)
 		return "cipher: lmk is made with md5, which FIPS mode does not allow";
 	if (!is_cbc(cipher))
-		return "cipher: lmk needs the mode cbc, in others nothing could be read back";
+		return "cipher: lmk needs the mode cbc, other modes cannot be decrypted";
 	if (ca->unit_size != SECTOR_SIZE)
 		return "cipher: lmk needs a sector_size of 512";
 	if (cipher->iv_size > MD5_DIGEST_SIZE)

@@ -3,7 +3,7 @@
  * The IV generators that need no state. Formats:
  * Documentation/admin-guide/device-mapper/dm-crypt.rst, which leaves two things open: the byte
  * order of plain, and the place of the number in a long IV. There these generators do what the
- * kernel's own target does, and tests/functional/20-crosscheck compares.
+ * kernel's own target does.
  */
 #include "iv_simple.h"
 

@@ -9,10 +9,10 @@
  */
 #include "key.h"
 
+#include <linux/capability.h>
 #include <linux/device-mapper.h>
 #include <linux/err.h>
 #include <linux/key.h>
-#include <linux/moduleparam.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -24,17 +24,10 @@
 #include "../dm-crypt-async.h"
 #include "cipher.h"
 #include "iv.h"
+#include "names.h"
 #include "table.h"
 
 #define DM_MSG_PREFIX	CA_NAME
-
-/*
- * dmsetup masks keys only for a target of the name "crypt". Under this module's name it would print
- * them on every terminal and into every bug report, so it never gets them unless it is asked for.
- */
-static bool show_keys;
-module_param(show_keys, bool, 0644);
-MODULE_PARM_DESC(show_keys, "Show hexadecimal keys in the status table line instead of zeros");
 
 /* ------------------------------------------------------------------------ hexadecimal */
 
@@ -169,7 +162,7 @@ static const char *set_reference(struct ca_cipher *cipher, const char *ref, int 
 	if (!ca_is_word(ref))
 		return "key: a description with spaces or backslashes cannot be used";
 	if (!type)
-		return "key: a type of key that this kernel does not have";
+		return "key: this kernel does not have this type of key";
 	if (!ref[strlen(type->name)])
 		return "key: its description is missing";
 
@@ -177,7 +170,7 @@ static const char *set_reference(struct ca_cipher *cipher, const char *ref, int 
 	*err = copy ? copy_from_keyring(key, type, ref + strlen(type->name)) : -ENOMEM;
 	if (*err) {
 		kfree_sensitive(copy);
-		return "key: cannot be had from the keyring, or has another size";
+		return "key: not found in a keyring, or of another size there";
 	}
 	key->is_valid = false;
 	*err = ca_cipher_set_key(cipher);
@@ -295,7 +288,7 @@ static int replace(struct ca_cipher *cipher, char *text)
 
 	error = get_size(text, &size);
 	if (!error && size != cipher->key.size)
-		error = "key: a new one must be as long as the old";
+		error = "key: the new key must be as long as the old one";
 	if (!error)
 		error = ca_key_load(cipher, text, &err);
 	if (error)
@@ -320,28 +313,60 @@ int ca_key_message(struct ca_cipher *cipher, unsigned int argc, char **argv)
 	return -EINVAL;
 }
 
+/* Writes a key argument, with its own digits if it is shown, else zeros. Return: bytes written. */
+static unsigned int emit(const struct ca_key *key, bool shown, char *result, unsigned int maxlen)
+{
+	unsigned int sz = 0;
+	unsigned int i;
+
+	if (!key->size)
+		DMEMIT("-");
+	else if (key->ref)
+		DMEMIT(":%u:%s", key->size, key->ref);
+	for (i = 0; !key->ref && i < key->size; i++)
+		DMEMIT("%02x", shown ? key->bytes[i] : 0);
+	return sz;
+}
+
+/**
+ * ca_key_get() - carries out "key get"
+ * @key: of a device, suspended or not; its lock is held
+ * @result: for the answer, the key argument as a table line has it
+ * @maxlen: bytes there; the device mapper asks for more if the answer fills them
+ *
+ * Return: 1 with an answer; -EPERM; -ENOKEY if there is none, after "key wipe" for one.
+ */
+int ca_key_get(const struct ca_key *key, char *result, unsigned int maxlen)
+{
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (!key->is_valid)
+		return -ENOKEY;
+	emit(key, true, result, maxlen);
+	return 1;
+}
+
 /**
  * ca_key_emit() - writes the key argument of the status table line
  * @ca: the device
  * @result: where to
  * @maxlen: bytes there
  *
+ * dmsetup masks keys only for a target of the name "crypt". Under this module's name it would print
+ * them on every terminal and into every bug report, so that the table never has them there: "key
+ * get" tells them to its sender alone. (The device mapper takes the name before it asks for this.
+ * So who reads a table in the moment in which names.c has it shown as crypt gets this module's name
+ * and a key. The reverse, zeros that somebody loads again, cannot be: no table goes back.)
+ *
  * Return: bytes written.
  */
 unsigned int ca_key_emit(struct ca_device *ca, char *result, unsigned int maxlen)
 {
-	const bool show = READ_ONCE(show_keys) || !strcmp(ca->ti->type->name, CA_DM_CRYPT_NAME);
-	const struct ca_key *key = &ca->cipher.key;
-	unsigned int sz = 0;
-	unsigned int i;
+	const bool shown = !strcmp(ca_names_shown(ca->ti), CA_DM_CRYPT_NAME);
+	unsigned int size;
 
 	mutex_lock(&ca->cipher.key.lock);
-	if (!key->size)
-		DMEMIT("-");
-	else if (key->ref)
-		DMEMIT(":%u:%s", key->size, key->ref);
-	for (i = 0; !key->ref && i < key->size; i++)
-		DMEMIT("%02x", show ? key->bytes[i] : 0);
+	size = emit(&ca->cipher.key, shown, result, maxlen);
 	mutex_unlock(&ca->cipher.key.lock);
-	return sz;
+	return size;
 }

@@ -11,8 +11,8 @@ struct ca_device;
 
 /**
  * struct ca_key - the key and how it is divided
- * @bytes: all of it, kept for the status line of a hexadecimal key; zeros if it came from a keyring
- *	or has been wiped
+ * @bytes: all of it, kept to tell a hexadecimal key; zeros if it came from a keyring or has been
+ *	wiped
  * @size: bytes of the whole key; never changes
  * @parts: number of equal parts, which IMA measures: one for each transform, and the IV generator's
  * @extra: bytes at its end that belong to the IV generator
@@ -42,6 +42,7 @@ const char *ca_key_init(struct ca_key *key, char *text, int *err);
 void ca_key_exit(struct ca_key *key);
 const char *ca_key_load(struct ca_cipher *cipher, char *text, int *err);
 int ca_key_message(struct ca_cipher *cipher, unsigned int argc, char **argv);
+int ca_key_get(const struct ca_key *key, char *result, unsigned int maxlen);
 unsigned int ca_key_emit(struct ca_device *ca, char *result, unsigned int maxlen);
 
 #endif /* CA_KEY_H */

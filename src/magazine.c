@@ -280,7 +280,7 @@ static void count_reclaimable(struct magazine *magazine)
 	spin_unlock_irqrestore(&magazine->lock, flags);
 }
 
-/* Gives pages of a magazine back, at least @max if it has as many. Return: how many. */
+/* Gives a magazine's pages back until that is @max or more, or none is left. Return: how many. */
 static unsigned int empty(unsigned int cpu, unsigned int order, unsigned int max)
 {
 	unsigned int count = 0;
@@ -295,7 +295,7 @@ static unsigned int empty(unsigned int cpu, unsigned int order, unsigned int max
 
 /**
  * ca_magazine_give_back() - gives cached pages back to the allocator
- * @max: as many if there are as many, or a few more
+ * @max: how many are enough; the last block may make it a few more
  *
  * Context: Any.
  * Return: how many.

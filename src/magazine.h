@@ -4,7 +4,7 @@
 #define CA_MAGAZINE_H
 
 #include <linux/bits.h>
-#include <linux/compiler_types.h>
+#include <linux/percpu.h>
 #include <linux/types.h>
 
 struct page;

@@ -49,7 +49,7 @@ static struct ca_base *start_base(struct ca_device *ca, struct bio *bio)
 	base->nice = task_nice(current);
 	atomic_set(&base->refs, 1);
 	base->inflight = raw_cpu_ptr(ca->inflight);
-	base->is_depth_one = ca_inflight_start(base->inflight);
+	base->is_depth_one = ca_inflight_start(base->inflight, is_write, base->all.bi_size);
 	base->is_plugged = current->plug && !base->is_depth_one;
 	ca_fragment_init(&base->first, ca, base, is_write);
 	trace_ca_bio(base);
@@ -65,7 +65,7 @@ static struct ca_base *start_base(struct ca_device *ca, struct bio *bio)
  * @ca: the device
  * @bio: of at least one unit, aligned to units
  *
- * Context: Task, below submit_bio(); does not sleep for memory.
+ * Context: Task, inside submit_bio(); does not sleep for memory.
  */
 void ca_map(struct ca_device *ca, struct bio *bio)
 {

@@ -20,6 +20,7 @@
 #include "../dm-crypt-async.h"
 #include "base.h"
 #include "cipher.h"
+#include "names.h"
 #include "stats.h"
 
 #define DM_MSG_PREFIX	CA_NAME
@@ -57,14 +58,14 @@ const char *ca_meta_init(struct ca_device *ca, int *err)
 	if (!ca->meta.used && !ca->cipher.stores_iv)
 		return NULL;
 	if (ca->zoned.is_ordered)
-		return "device: a zoned one with metadata is not supported";
+		return "device: zoned devices with metadata are not supported";
 	error = divide(ca);
 	if (error)
 		return error;
 
 	profile = blk_get_integrity(ca->dev->bdev->bd_disk);
 	if (!profile || !ca_integrity_is_opaque(profile))
-		return "device: has no room for metadata; use dm-integrity below";
+		return "device: has no room for metadata, put it on dm-integrity";
 	if (ca_integrity_size(profile) < ca->meta.used)
 		return "device: its metadata is too small";
 	if (1 << profile->interval_exp != ca->unit_size)
@@ -171,10 +172,10 @@ bool ca_meta_reserve(const struct ca_meta *meta, struct bio *clone, gfp_t gfp)
 }
 
 /**
- * ca_meta_attach() - says where a bio's metadata is
+ * ca_meta_attach() - attaches a bio's metadata to it
  * @ca: the device
  * @clone: a bio that went through ca_meta_reserve(), complete
- * @meta: of its first unit, NULL on a device without
+ * @meta: the metadata, from that of its first unit on; NULL on a device without
  *
  * Return: 0, or -EIO if the lower device does not take it.
  */
@@ -207,7 +208,7 @@ void ca_meta_report_auth_error(struct ca_base *base, sector_t sector)
 	const struct ca_device *ca = base->ca;
 
 	ca_count(ca, CA_STAT_AUTH_ERRORS);
-	DMERR_LIMIT("%s: sector %llu does not match its tag: changed below, or never written",
+	DMERR_LIMIT("%s: sector %llu does not match its tag: changed on disk, or never written",
 		    ca_device_name(ca), ca->ti->begin + sector);
-	dm_audit_log_bio(DM_MSG_PREFIX, "integrity-aead", base->bio, sector, 0);
+	dm_audit_log_bio(ca_names_shown(ca->ti), "integrity-aead", base->bio, sector, 0);
 }

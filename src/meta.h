@@ -12,12 +12,11 @@ struct ca_device;
 
 /**
  * struct ca_meta - how a device's units use the metadata of the lower device; immutable after ctr
- * @used: bytes that a unit needs, as the option integrity says; 0 without it
+ * @used: metadata bytes that a unit needs: option integrity, or a stored IV if larger; 0 for none
  * @size: bytes that the lower device has for a unit, 0 if none is used
  * @type: "aead" or "none", as the option was written
  * @max_sectors: size limit of a base bio, since its metadata must lie in one page; 0 for no limit
- * @pages: pages with the metadata of a base bio's units; empty where @size is 0. Safe for any
- *	context by itself
+ * @pages: mempool for the metadata of a base bio, with its own lock; not set up where @size is 0
  */
 struct ca_meta {
 	unsigned int used;

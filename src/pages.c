@@ -19,6 +19,7 @@
  */
 #include "pages.h"
 
+#include <linux/bio.h>
 #include <linux/gfp.h>
 #include <linux/highmem.h>
 #include <linux/jiffies.h>
@@ -107,7 +108,7 @@ static void linger(struct ca_pages *pages, struct page *page)
 /* Puts a single page where it is wanted; somebody else may hold it. */
 static void settle(struct ca_pages *pages, struct page *page)
 {
-	/* Others have it from the lower device: when they have put it, nobody can get it again. */
+	/* Others got it from the lower device, whose write is over: at 1 the count stays so. */
 	if (page_ref_count(page) == 1)
 		mempool_free(page, &pages->pool);
 	else if (!reserve_wants_page(pages))
@@ -178,7 +179,7 @@ int ca_pages_init(struct ca_pages *pages)
 	mutex_init(&pages->atomic_write_lock);
 	spin_lock_init(&pages->linger_lock);
 	INIT_DELAYED_WORK(&pages->linger_work, linger_work);
-	pages->reserve = clamp(page_reserve, 1U, 1U << 16);
+	pages->reserve = clamp(READ_ONCE(page_reserve), 1U, 1U << 16);
 	err = ca_account_open(&pages->account, pages->reserve);
 	if (err)
 		return err;
@@ -209,7 +210,7 @@ void ca_pages_exit(struct ca_pages *pages)
  */
 void ca_pages_set_limit(struct ca_pages *pages, unsigned int limit)
 {
-	limit = limit ?: page_limit;
+	limit = limit ?: READ_ONCE(page_limit);
 	if (limit)
 		limit = clamp_t(unsigned int, limit, pages->reserve, INT_MAX / 2);
 	ca_account_set_limit(&pages->account, limit);

@@ -89,11 +89,11 @@ static void split_read(struct ca_base *base, enum ca_caller caller)
 		io->converted = read_converted;
 		atomic_inc(&base->refs);
 		ca_split_take(io, part);
-		ca_split_dispatch(io, caller, true);
+		ca_split_dispatch(io, caller, true, helps);
 	}
 	io = &base->first;
 	ca_split_take(io, base->rest.bi_size);
-	ca_split_dispatch(io, caller, false);
+	ca_split_dispatch(io, caller, false, helps);
 	if (helps && ca_split_help_out(base, caller))
 		end_read(base);
 }
@@ -117,6 +117,8 @@ static void defer_read(struct ca_base *base)
 	base->job.run = split_read_job;
 	base->job.base = base;
 	base->job.bytes = base->all.bi_size;
+	base->job.is_share = false;
+	base->job.may_place = true;
 	ca_workers_add(&ca->workers, &base->job, ca_dispatch_is_sync_submitter(base));
 }
 
@@ -371,7 +373,7 @@ static bool is_usable(const struct bio *bio, struct block_device *bdev)
  * ca_read_start() - reads a base bio, splits and converts it
  * @base: the base, new
  *
- * Context: Task, below submit_bio(); does not sleep for memory.
+ * Context: Task, inside submit_bio(); does not sleep for memory.
  */
 void ca_read_start(struct ca_base *base)
 {

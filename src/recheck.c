@@ -211,7 +211,7 @@ void ca_recheck_start(struct ca_base *base)
  *
  * For memory that the lower device cannot use.
  *
- * Context: Task, the submitter below submit_bio().
+ * Context: Task, the submitter inside submit_bio().
  */
 void ca_recheck_bounce(struct ca_base *base)
 {

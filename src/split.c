@@ -38,14 +38,14 @@ static const struct bio_vec *find_bounce(const struct dm_crypt_io *whole, sector
 
 /**
  * ca_split_take() - splits a part off the rest of the base bio
- * @io: the fragment that it is for, new; it takes over a reference on the base. Of a write's
- *	fragment that is no share, sector, bytes and bounce pages are set
+ * @io: the part's fragment, new; takes over a reference on the base. A write's fragment, except a
+ *	share, has its sector, bytes and bounce pages already
  * @bytes: the size of the part, a multiple of the unit
  *
- * A write is converted into the bounce pages of the fragment, or of the whole that it is a share
- * of; a read in place.
+ * A write is converted into the fragment's bounce pages, a share into those of its whole; a read
+ * in place.
  *
- * Context: Any; the splitter.
+ * Context: Any; called by the splitter only.
  */
 void ca_split_take(struct dm_crypt_io *io, unsigned int bytes)
 {
@@ -123,13 +123,14 @@ static __always_inline void convert_here(struct dm_crypt_io *io, enum ca_caller 
  * @io: the fragment, split off; the caller must not touch it afterwards
  * @caller: the splitter's context
  * @more: the base bio has further fragments for this splitter
+ * @helps: it calls ca_split_help_out() in the end
  */
-void ca_split_dispatch(struct dm_crypt_io *io, enum ca_caller caller, bool more)
+void ca_split_dispatch(struct dm_crypt_io *io, enum ca_caller caller, bool more, bool helps)
 {
 	if (ca_dispatch_decide(io, caller, more) == CA_INLINE)
 		convert_here(io, caller);
 	else
-		ca_convert_queue(io);
+		ca_convert_queue(io, more && ca_dispatch_is_share(io->base, caller, helps));
 }
 
 /**
@@ -151,6 +152,8 @@ bool ca_split_help_out(struct ca_base *base, enum ca_caller caller)
 		add_own(base, job->bytes);
 		job->run(job, caller);
 	}
+	/* Another bio may have come, or have its parts behind those of this one. */
+	ca_workers_ensure(&base->ca->workers);
 	return ca_base_put(base);
 }
 
@@ -159,7 +162,7 @@ bool ca_split_help_out(struct ca_base *base, enum ca_caller caller)
  * @base: the base, owned by the caller
  * @work: the splitter's work, for base.job.work; it lowers ca_split.waiting when it is done
  *
- * Context: Task, the submitter below submit_bio().
+ * Context: Task, the submitter inside submit_bio().
  */
 void ca_split_defer(struct ca_base *base, work_func_t work)
 {

@@ -29,7 +29,7 @@ static inline bool ca_split_helps_out(enum ca_caller caller)
 
 void ca_split_take(struct dm_crypt_io *io, unsigned int bytes);
 void ca_split_convert_in_softirq(struct dm_crypt_io *io, u64 begun);
-void ca_split_dispatch(struct dm_crypt_io *io, enum ca_caller caller, bool more);
+void ca_split_dispatch(struct dm_crypt_io *io, enum ca_caller caller, bool more, bool helps);
 bool ca_split_help_out(struct ca_base *base, enum ca_caller caller);
 void ca_split_defer(struct ca_base *base, work_func_t work);
 

@@ -7,6 +7,7 @@
 #include "../dm-crypt-async.h"
 #include "account.h"
 #include "cipher.h"
+#include "dispatch.h"
 #include "inflight.h"
 #include "magazine.h"
 #include "tune.h"
@@ -63,5 +64,6 @@ unsigned int ca_stats_emit(const struct ca_device *ca, char *result, unsigned in
 	sz += ca_inflight_emit(ca->inflight, result + sz, maxlen - sz);
 	DMEMIT(" pages=%u cached=%u", ca_account_held(&ca->pages.account), ca_magazine_cached());
 	sz += ca_tune_emit(ca, result + sz, maxlen - sz);
+	sz += ca_dispatch_emit(ca, result + sz, maxlen - sz);
 	return sz;
 }

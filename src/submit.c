@@ -3,7 +3,7 @@
  * Submits converted write fragments. A fragment goes to the lower device as a clone, as the base
  * bio itself or with others as one bio (join.c), and ends when that has answered.
  *
- * A submitter below map does not wait for room in a lower device that can tell that it has none.
+ * A submitter inside map does not wait for room in a lower device that can tell that it has none.
  * Then the fragment goes to a writer, which waits. So a program that asked not to wait is never
  * told that its write would have had to: parts of it may be written already.
  */
@@ -166,7 +166,7 @@ void ca_submit_drop(struct dm_crypt_io *io, bool clear)
  * If the lower device cannot tell that it has no room, and the submitter asked not to wait, a
  * writer submits it.
  *
- * Context: The submitter's task, below submit_bio().
+ * Context: The submitter's task, inside submit_bio().
  */
 void ca_submit_own(struct dm_crypt_io *io)
 {

@@ -234,11 +234,12 @@ unsigned int ca_table_emit(struct ca_device *ca, char *result, unsigned int maxl
  */
 unsigned int ca_table_measure(const struct ca_device *ca, char *result, unsigned int maxlen)
 {
+	const struct target_type *type = READ_ONCE(ca->ti->type);
 	const struct ca_key *key = &ca->cipher.key;
 	unsigned int sz = 0;
 	size_t i;
 
-	DMEMIT_TARGET_NAME_VERSION(ca->ti->type);
+	DMEMIT_TARGET_NAME_VERSION(type);
 	for (i = 0; i < ARRAY_SIZE(options); i++)
 		if (!has_value(&options[i]))
 			DMEMIT(",%s=%c", options[i].name, ca_has(ca, i) ? 'y' : 'n');

@@ -69,7 +69,7 @@ TRACE_EVENT(ca_bio,
 		  __entry->bytes)
 );
 
-/* A base goes from one state to another; docs/design.md has a picture of these. */
+/* A base goes from one state to another; base.h lists these. */
 TRACE_EVENT(ca_base_move,
 	TP_PROTO(const struct ca_base *base, int from, int to),
 	TP_ARGS(base, from, to),
@@ -97,7 +97,7 @@ TRACE_EVENT(ca_base_move,
 		  ca_trace_base_state(__entry->to))
 );
 
-/* A fragment goes from one state to another; docs/design.md has a picture of these. */
+/* A fragment goes from one state to another; fragment.h lists these. */
 TRACE_EVENT(ca_move,
 	TP_PROTO(const struct dm_crypt_io *io, int from, int to),
 	TP_ARGS(io, from, to),

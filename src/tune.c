@@ -138,7 +138,7 @@ int ca_tune_message(struct ca_device *ca, unsigned int argc, char **argv)
 	err = argc ? 0 : -EINVAL;
 	for (i = 0; i < argc && !err; i++)
 		if (!parse(wanted, argv[i])) {
-			DMWARN("%s: tune %s: not a setting, or not a value that it can have",
+			DMWARN("%s: tune %s: not a setting, or its value is out of range",
 			       ca_device_name(ca), argv[i]);
 			err = -EINVAL;
 		}

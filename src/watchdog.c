@@ -30,7 +30,7 @@
 static unsigned int driver_timeout = 30;
 module_param(driver_timeout, uint, 0644);
 MODULE_PARM_DESC(driver_timeout,
-		 "Report what a crypto driver has not answered for so many seconds, 0 for never");
+		 "Report a crypto request that is not answered within so many seconds, 0 for never");
 
 struct overdue {
 	unsigned int seconds;

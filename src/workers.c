@@ -12,10 +12,16 @@
  * The other workers of a device share one list of jobs. One of them is woken when the list grows
  * beyond what the running ones can do soon; it then takes one job after the other, until there is
  * none. So a burst costs one wake-up for each CPU, not one for each bio.
+ *
+ * Where the scheduler puts a worker, and when, is not for this file to know, except for one that
+ * shares a bio of depth one: that is over before a worker that waits for its CPU would begin. So it
+ * is woken on a CPU that place.c chooses, and its splitter does what it has not begun.
  */
 #include "workers.h"
 
+#include <linux/cpumask.h>
 #include <linux/device-mapper.h>
+#include <linux/ktime.h>
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
 #include <linux/sched.h>
@@ -26,6 +32,7 @@
 #include "../dm-crypt-async.h"
 #include "base.h"
 #include "decide.h"
+#include "place.h"
 #include "table.h"
 
 /* A job of at most this size does not wait behind larger ones, in bytes. */
@@ -39,15 +46,21 @@
  * @work: its work
  * @workers: all of them
  * @cpu: the CPU that it runs on, -1 for one that the scheduler chooses
+ * @is_placed: it is of the second half, which share bios
  * @from: the CPU that woke it and goes on, -1 if that does not
+ * @woken: when it was woken if @is_placed, as ktime_get_ns() counts
  * @is_busy: it runs or has been woken; protected by ca_workers.lock
+ * @has_begun: it runs; likewise
  */
 struct ca_worker {
 	struct work_struct work;
 	struct ca_workers *workers;
 	int cpu;
+	bool is_placed;
 	int from;
+	u64 woken;
 	bool is_busy;
+	bool has_begun;
 };
 
 /* ---------------------------------------------------------------------- a worker's thread */
@@ -121,6 +134,11 @@ static void add_running(struct ca_workers *workers, int count)
 	WRITE_ONCE(workers->running, workers->running + count);
 }
 
+static void add_scheduled(struct ca_workers *workers, int count)
+{
+	WRITE_ONCE(workers->scheduled, workers->scheduled + count);
+}
+
 static void remove_job(struct ca_workers *workers, struct ca_job *job)
 {
 	lockdep_assert_held(&workers->lock);
@@ -139,6 +157,62 @@ static struct ca_job *first_job(struct ca_workers *workers)
 	return list_first_entry_or_null(list, struct ca_job, todo);
 }
 
+/*
+ * Takes note of the CPUs that the scheduler may choose among for a worker, and of its nice value.
+ * Those of this thread are what the machine and the user have left to workqueues: no isolated CPUs,
+ * and what the attributes in sysfs say. A rescuer has a nice value of its own.
+ */
+static void learn_work(struct work_struct *work)
+{
+	struct ca_workers *workers = container_of(work, struct ca_workers, learn);
+
+	spin_lock_irq(&workers->lock);
+	if (!workers->is_pinned) {
+		cpumask_copy(workers->allowed, &current->cpus_mask);
+		WRITE_ONCE(workers->knows_allowed, true);
+	}
+	if (task_nice(current) != MIN_NICE)
+		WRITE_ONCE(workers->nice, task_nice(current));
+	spin_unlock_irq(&workers->lock);
+}
+
+/* Now and then it is looked up again. Where workers have CPUs of their own there is nothing to. */
+static void ask_allowed(struct ca_workers *workers)
+{
+	lockdep_assert_held(&workers->lock);
+	if (workers->is_same_cpu || jiffies - workers->asked < CA_ALLOWED_JIFFIES)
+		return;
+	workers->asked = jiffies;
+	queue_work(workers->io_wq, &workers->learn);
+}
+
+static void begin(struct ca_worker *worker)
+{
+	lockdep_assert_held(&worker->workers->lock);
+	worker->has_begun = true;
+	if (worker->is_placed)
+		ca_place_note_start(worker->cpu, worker->woken);
+}
+
+static void end(struct ca_worker *worker)
+{
+	struct ca_workers *workers = worker->workers;
+
+	lockdep_assert_held(&workers->lock);
+	worker->is_busy = false;
+	add_running(workers, -1);
+	if (worker->is_placed)
+		ca_place_leave(worker->cpu);
+	else
+		add_scheduled(workers, -1);
+}
+
+/* Whether a message has said meanwhile where workers run, and one that does is there. */
+static bool is_out_of_place(const struct ca_worker *worker)
+{
+	return worker->is_placed && worker->workers->is_pinned && worker->workers->scheduled;
+}
+
 /* Return: the next job; NULL if there is none, and the worker stops running. */
 static struct ca_job *next_job(struct ca_worker *worker)
 {
@@ -146,13 +220,13 @@ static struct ca_job *next_job(struct ca_worker *worker)
 	struct ca_job *job;
 
 	spin_lock_irq(&workers->lock);
-	job = first_job(workers);
-	if (job) {
+	if (!worker->has_begun)
+		begin(worker);
+	job = is_out_of_place(worker) ? NULL : first_job(workers);
+	if (job)
 		remove_job(workers, job);
-	} else {
-		worker->is_busy = false;
-		add_running(workers, -1);
-	}
+	else
+		end(worker);
 	spin_unlock_irq(&workers->lock);
 	return job;
 }
@@ -164,12 +238,14 @@ static void worker_fn(struct work_struct *work)
 	unsigned int noio = memalloc_noio_save();
 	const int nice = task_nice(current);
 	struct ca_job *job;
+	int base_nice;
 
 	/* This worker runs on the CPU of the thread that woke it and goes on: no CPU was idle. */
 	if (worker->from == raw_smp_processor_id())
 		WRITE_ONCE(workers->busy_since, jiffies);
 	while ((job = next_job(worker))) {
-		worker_set_nice(workers, job->base, nice);
+		base_nice = worker->is_placed ? READ_ONCE(workers->nice) : nice;
+		worker_set_nice(workers, job->base, base_nice);
 		job->run(job, CA_FROM_WORKER);
 		cond_resched();
 	}
@@ -177,19 +253,12 @@ static void worker_fn(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
-/*
- * Return: a worker to wake, NULL if the running ones will do; @caller_converts: the caller converts
- * as well.
- */
-static struct ca_worker *next_worker(struct ca_workers *workers, bool caller_converts)
+/* Return: a worker that runs where the scheduler wants it, or where a message says. */
+static struct ca_worker *find_worker(struct ca_workers *workers)
 {
 	struct ca_worker *found = NULL;
 	unsigned int i;
 
-	lockdep_assert_held(&workers->lock);
-	if (workers->running && (workers->running >= ca_workers_max(workers, caller_converts) ||
-				 workers->backlog <= workers->running * CA_WORKER_BYTES))
-		return NULL;
 	for (i = 0; i < workers->count; i++) {
 		if (workers->list[i].is_busy)
 			continue;
@@ -198,6 +267,43 @@ static struct ca_worker *next_worker(struct ca_workers *workers, bool caller_con
 			break;	/* else rather another one */
 	}
 	return found;
+}
+
+/* Return: a worker on a CPU that is chosen here, NULL if none is free for it. */
+static struct ca_worker *place_worker(struct ca_workers *workers)
+{
+	int cpu;
+
+	if (!ca_workers_may_place(workers))
+		return NULL;
+	cpu = ca_place_take(workers->allowed);
+	if (cpu >= 0)
+		return &workers->list[nr_cpu_ids + cpu];
+	WRITE_ONCE(workers->room, workers->running);
+	WRITE_ONCE(workers->full_since, jiffies);
+	return NULL;
+}
+
+/*
+ * Return: a worker to wake for a job, NULL if the running ones will do, or its splitter;
+ * @caller_converts: the caller converts as well.
+ */
+static struct ca_worker *next_worker(struct ca_workers *workers, const struct ca_job *job,
+				     bool caller_converts)
+{
+	/* A placed worker may never begin: not enough for a job that no splitter takes back. */
+	const unsigned int running = job->is_share || workers->scheduled ? workers->running : 0;
+
+	lockdep_assert_held(&workers->lock);
+	if (running && (running >= ca_workers_max(workers, caller_converts) ||
+			workers->backlog <= running * CA_WORKER_BYTES))
+		return NULL;
+	ask_allowed(workers);
+	if (workers->knows_allowed &&
+	    (job->is_share ||
+	     (running && job->may_place && !ca_workers_may_schedule(workers))))
+		return place_worker(workers);
+	return find_worker(workers);
 }
 
 static void queue_worker(struct ca_worker *worker)
@@ -212,13 +318,21 @@ static void queue_worker(struct ca_worker *worker)
 		queue_work(workers->io_wq, &worker->work);
 }
 
-/* In interrupt context, time the wake-up. */
-static void wake(struct ca_worker *worker)
+/* In interrupt context, time the wake-up. @from: the CPU that goes on, or -1. */
+static void wake(struct ca_worker *worker, int from)
 {
 	struct ca_workers *workers = worker->workers;
 	u64 since;
 
 	lockdep_assert_held(&workers->lock);
+	worker->is_busy = true;
+	worker->has_begun = false;
+	worker->from = from;
+	add_running(workers, 1);
+	if (worker->is_placed)
+		worker->woken = ktime_get_ns();
+	else
+		add_scheduled(workers, 1);
 	if (in_task()) {
 		queue_worker(worker);
 		return;
@@ -246,13 +360,33 @@ void ca_workers_add(struct ca_workers *workers, struct ca_job *job, bool caller_
 	spin_lock_irqsave(&workers->lock, flags);
 	list_add_tail(&job->todo, job->bytes <= SMALL_BYTES ? &workers->small : &workers->large);
 	add_backlog(workers, job->bytes);
-	worker = next_worker(workers, caller_converts);
-	if (worker) {
-		worker->is_busy = true;
-		worker->from = caller_converts && worker->cpu < 0 ? raw_smp_processor_id() : -1;
-		add_running(workers, 1);
-		wake(worker);
-	}
+	worker = next_worker(workers, job, caller_converts);
+	if (worker)
+		wake(worker, caller_converts && !job->is_share && worker->cpu < 0 ?
+			     raw_smp_processor_id() : -1);
+	spin_unlock_irqrestore(&workers->lock, flags);
+}
+
+/**
+ * ca_workers_ensure() - has a worker come for what a splitter leaves on the list
+ * @workers: the device's
+ *
+ * Not if one is sure to come; but one that was placed may not begin, or not go on, for as long as
+ * another task has its CPU.
+ *
+ * Context: Any.
+ */
+void ca_workers_ensure(struct ca_workers *workers)
+{
+	struct ca_worker *worker;
+	unsigned long flags;
+
+	if (!READ_ONCE(workers->backlog) || READ_ONCE(workers->scheduled))
+		return;
+	spin_lock_irqsave(&workers->lock, flags);
+	worker = workers->backlog && !workers->scheduled ? find_worker(workers) : NULL;
+	if (worker)
+		wake(worker, -1);
 	spin_unlock_irqrestore(&workers->lock, flags);
 }
 
@@ -309,6 +443,9 @@ void ca_workers_set_cpus(struct ca_workers *workers, const struct cpumask *mask)
 	}
 	WRITE_ONCE(workers->count, count);
 	WRITE_ONCE(workers->is_pinned, mask);
+	WRITE_ONCE(workers->knows_allowed, false);
+	workers->asked = jiffies - CA_ALLOWED_JIFFIES;
+	ask_allowed(workers);
 	spin_unlock_irq(&workers->lock);
 }
 
@@ -343,12 +480,18 @@ static int make_list(struct ca_workers *workers)
 {
 	int i;
 
-	workers->list = kcalloc(nr_cpu_ids, sizeof(*workers->list), GFP_KERNEL);
+	if (!zalloc_cpumask_var(&workers->allowed, GFP_KERNEL))
+		return -ENOMEM;
+	workers->list = kcalloc(2 * nr_cpu_ids, sizeof(*workers->list), GFP_KERNEL);
 	if (!workers->list)
 		return -ENOMEM;
-	for (i = 0; i < nr_cpu_ids; i++) {
-		INIT_WORK(&workers->list[i].work, worker_fn);
-		workers->list[i].workers = workers;
+	for (i = 0; i < 2 * nr_cpu_ids; i++) {
+		struct ca_worker *worker = &workers->list[i];
+
+		INIT_WORK(&worker->work, worker_fn);
+		worker->workers = workers;
+		worker->is_placed = i >= nr_cpu_ids;
+		worker->cpu = worker->is_placed ? i - nr_cpu_ids : -1;
 	}
 	return 0;
 }
@@ -400,14 +543,28 @@ int ca_workers_init(struct ca_device *ca)
 	INIT_LIST_HEAD(&workers->small);
 	INIT_LIST_HEAD(&workers->large);
 	workers->busy_since = jiffies - CA_BUSY_JIFFIES;
+	workers->full_since = jiffies - CA_BUSY_JIFFIES;
+	INIT_WORK(&workers->learn, learn_work);
 	workers->is_same_cpu = ca_has(ca, CA_OPT_SAME_CPU_CRYPT);
 	workers->is_nice = !ca_has(ca, CA_OPT_HIGH_PRIORITY) && !ca->zoned.is_ordered;
 	err = make_list(workers) ?: make_queues(ca);
-	if (err)
+	if (err) {
 		ca_workers_exit(workers);
-	else
-		ca_workers_set_cpus(workers, NULL);
-	return err;
+		return err;
+	}
+	ca_workers_set_cpus(workers, NULL);
+	return 0;
+}
+
+/* One that was placed may not have begun, and would not for as long as another task has its CPU. */
+static void cancel_placed(struct ca_workers *workers)
+{
+	int cpu;
+
+	/* cppcheck-suppress unknownMacro */
+	for_each_possible_cpu(cpu)
+		if (cancel_work_sync(&workers->list[nr_cpu_ids + cpu].work))
+			ca_place_leave(cpu);
 }
 
 /**
@@ -416,6 +573,8 @@ int ca_workers_init(struct ca_device *ca)
  */
 void ca_workers_exit(struct ca_workers *workers)
 {
+	if (workers->list)
+		cancel_placed(workers);
 	if (workers->bound_wq)
 		destroy_workqueue(workers->bound_wq);
 	if (workers->io_wq)
@@ -426,5 +585,6 @@ void ca_workers_exit(struct ca_workers *workers)
 		destroy_workqueue(workers->meta_wq);
 	if (workers->split_wq)
 		destroy_workqueue(workers->split_wq);
+	free_cpumask_var(workers->allowed);
 	kfree(workers->list);
 }

@@ -21,8 +21,14 @@ struct ca_worker;
 /* One more worker is woken when more than so many bytes wait on the list for each running one. */
 #define CA_WORKER_BYTES		(16U * 1024)
 
-/* After no CPU was found idle, no worker is woken to share work for so long, in jiffies. */
+/*
+ * For how long, in jiffies, the scheduler is not asked for a CPU after it put a worker on the CPU
+ * of the thread that woke it and goes on; and no CPU is chosen after none was free.
+ */
 #define CA_BUSY_JIFFIES		(HZ / 50)
+
+/* The CPUs on which workers may run are looked up again after this time, in jiffies. */
+#define CA_ALLOWED_JIFFIES	HZ
 
 /**
  * struct ca_job - something to do in another thread; part of a base or fragment, of which it is the
@@ -34,6 +40,10 @@ struct ca_worker;
  * @base: the base io that it is done for, whose submitter's nice the worker takes
  * @work: for a job with a worker of its own; it takes the place of @todo, @run and @base
  * @bytes: the work that it is, for the list
+ * @is_share: a part of a bio of depth one, whose splitter sees to it that it is done: it goes on
+ *	with other parts, and then either does what nobody has begun, or takes jobs from the list
+ * @may_place: a worker may be woken for it on a CPU that is chosen here, where the scheduler finds
+ *	none
  *
  * The owner of the base or fragment fills in a job and hands it over with it; whoever runs it is
  * the owner from then on.
@@ -51,6 +61,8 @@ struct ca_job {
 		struct work_struct work;
 	};
 	unsigned int bytes;
+	bool is_share;
+	bool may_place;
 };
 
 /**
@@ -62,11 +74,14 @@ struct ca_job {
  *	device without
  * @submit_wq: writers, the order of zoned devices, reads that were refused; these may wait for the
  *	lower device, and for nothing else
- * @io_wq: everything that a fragment needs to come to its end; never waits for a pool
+ * @io_wq: everything that a fragment needs to come to its end; never waits for a pool, nor for the
+ *	lower device, but for what a device does that ends bios within submit_bio()
  * @bound_wq: likewise, for work that is bound to a CPU
- * @list: one worker for each possible CPU
+ * @list: two workers for each possible CPU: the first half run where the scheduler wants them, or
+ *	where a message says; one of the second half shares bios on its CPU, see place.c
  * @is_same_cpu: workers run on the CPU that woke them
  * @is_nice: a worker takes the nice value of the submitter that it works for
+ * @learn: looks up @allowed
  *
  * @lock: protects the following, and is taken in any context. The numbers are also read without it,
  *	as a guess
@@ -75,11 +90,20 @@ struct ca_job {
  * @backlog: bytes of all waiting jobs
  * @turn: small jobs taken since the last large one, so that large ones have their turn
  * @running: workers that run or have been woken
+ * @scheduled: those of them that are of the first half. Others may be kept from the list for ever
+ *	by whatever runs on their CPU
+ * @allowed: the CPUs that workers which the scheduler places may run on; none until it is known
+ * @nice: the nice value that those have by themselves
+ * @knows_allowed: whether it is
+ * @asked: when that was last looked up, in jiffies
+ * @room: workers that ran when no CPU was free to place one more on
+ * @full_since: when that was, in jiffies
  * @count: workers; one for each CPU that they may run on. Changed by messages
  * @is_pinned: workers are bound to CPUs. Changed by messages
  *
  * Guesses that anybody may change:
- * @busy_since: when no CPU was idle, so that nothing is shared for a while, in jiffies
+ * @busy_since: when the scheduler put a worker on the CPU that woke it and went on, so that it is
+ *	not asked for a while, in jiffies
  * @wake_ns: the average time that an interrupt took to wake a worker, in ns; 0 if none did yet
  */
 struct ca_workers {
@@ -91,6 +115,7 @@ struct ca_workers {
 	struct ca_worker *list;
 	bool is_same_cpu;
 	bool is_nice;
+	struct work_struct learn;
 
 	spinlock_t lock;	/* see above */
 	struct list_head small;
@@ -98,6 +123,13 @@ struct ca_workers {
 	unsigned int backlog;
 	unsigned int turn;
 	unsigned int running;
+	unsigned int scheduled;
+	cpumask_var_t allowed;
+	int nice;
+	bool knows_allowed;
+	unsigned long asked;
+	unsigned int room;
+	unsigned long full_since;
 	unsigned int count;
 	bool is_pinned;
 
@@ -133,13 +165,40 @@ static inline bool ca_workers_want_more(const struct ca_workers *workers, unsign
 	return READ_ONCE(workers->backlog) < READ_ONCE(workers->running) * enough;
 }
 
-/* Whether a worker is running and has little to do, or a CPU may be idle for one more. */
+/* Whether the scheduler may find an idle CPU for a worker. */
+static inline bool ca_workers_may_schedule(const struct ca_workers *workers)
+{
+	return jiffies - READ_ONCE(workers->busy_since) >= CA_BUSY_JIFFIES;
+}
+
+/* Whether there may be a CPU to place a worker on. */
+static inline bool ca_workers_may_place(const struct ca_workers *workers)
+{
+	return READ_ONCE(workers->knows_allowed) &&
+	       (READ_ONCE(workers->running) < READ_ONCE(workers->room) ||
+		jiffies - READ_ONCE(workers->full_since) >= CA_BUSY_JIFFIES);
+}
+
+/*
+ * Whether a worker is running and has little to do, or a CPU may be idle for one more, by the
+ * scheduler's choice or, if @may_place, by one of this module.
+ */
 static inline bool ca_workers_can_help(const struct ca_workers *workers, bool caller_converts,
-				       unsigned int enough)
+				       bool may_place, unsigned int enough)
 {
 	return ca_workers_want_more(workers, enough) ||
 	       (READ_ONCE(workers->running) < ca_workers_max(workers, caller_converts) &&
-		jiffies - READ_ONCE(workers->busy_since) >= CA_BUSY_JIFFIES);
+		(ca_workers_may_schedule(workers) ||
+		 (may_place && ca_workers_may_place(workers))));
+}
+
+/* Likewise for a share: a worker that waits for its CPU is of no help with that. */
+static inline bool ca_workers_can_share(const struct ca_workers *workers, unsigned int enough)
+{
+	return ca_workers_want_more(workers, enough) ||
+	       (READ_ONCE(workers->running) < ca_workers_max(workers, true) &&
+		(READ_ONCE(workers->knows_allowed) ? ca_workers_may_place(workers) :
+						     ca_workers_may_schedule(workers)));
 }
 
 static inline bool ca_workers_are_running(const struct ca_workers *workers)
@@ -183,8 +242,9 @@ void ca_workers_exit(struct ca_workers *workers);
 void ca_workers_set_cpus(struct ca_workers *workers, const struct cpumask *mask);
 unsigned int ca_workers_emit_cpus(const struct ca_workers *workers, char *result,
 				  unsigned int maxlen);
-/* Adds to the list that all workers share, and takes back from it. */
+/* The jobs that all workers share: adds one, has a worker come for them, takes a caller's back. */
 void ca_workers_add(struct ca_workers *workers, struct ca_job *job, bool caller_converts);
+void ca_workers_ensure(struct ca_workers *workers);
 struct ca_job *ca_dequeue_own(struct ca_workers *workers, const struct ca_base *base);
 /* What a work item does first and last. */
 struct ca_worker_scope ca_worker_begin(const struct ca_workers *workers,

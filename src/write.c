@@ -6,8 +6,9 @@
  * that takes: a disk may be limited by requests rather than by bytes. Its conversion is shared with
  * other threads.
  *
- * The submitter also submits what it has converted itself, below map. All else goes to a writer
- * (writers.c). So does this while a writer is busy: what it submits is sorted and merged.
+ * The submitter also submits what it has converted itself, inside map. All else goes to a writer
+ * (writers.c), but for a device that ends bios within submit_bio(). So does this while a writer is
+ * busy: what it submits is sorted and merged.
  *
  * If the IV generator or an authenticated cipher asks for it, a write is copied into its bounce
  * pages and converted there. A write that is small enough to be one fragment needs no clone: the
@@ -41,6 +42,8 @@
 
 #include <linux/atomic.h>
 #include <linux/bio.h>
+#include <linux/blkdev.h>
+#include <linux/sched.h>
 
 #include "../dm-crypt-async.h"
 #include "charge.h"
@@ -70,6 +73,18 @@ static bool wants_writer(const struct ca_base *base)
 	       (base->is_plugged && ca_workers_are_running(&ca->workers));
 }
 
+/*
+ * Whether a thread that has converted another task's write submits it. To a device that ends each
+ * bio within submit_bio(), as a RAM disk does by copying it, a submission is not a wait for others,
+ * but work, which is shared like the conversion. But a flush may take long there as well; and a
+ * thread that is in submit_bio() itself, of another bio, would have it wait until that is over.
+ */
+static bool may_submit_for_others(const struct dm_crypt_io *io)
+{
+	return bdev_synchronous(io->ca->dev->bdev) && !current->bio_list &&
+	       !(io->base->bio->bi_opf & (REQ_FUA | REQ_PREFLUSH));
+}
+
 /* Goes on when a share of a fragment is converted. */
 static void write_converted(struct dm_crypt_io *io, bool in_task)
 {
@@ -89,6 +104,8 @@ static void write_converted(struct dm_crypt_io *io, bool in_task)
 		ca_zoned_submit(io);
 	else if (in_task && ca_base_is_in_submit(io->base) && !wants_writer(io->base))
 		ca_submit_own(io);
+	else if (in_task && may_submit_for_others(io))
+		ca_submit_write(io);
 	else
 		ca_writers_add(&io->ca->writers, io);
 }
@@ -207,7 +224,7 @@ static struct dm_crypt_io *split_off(struct ca_base *base, bool may_wait)
  * Hands out a fragment's conversion in shares, except for what the caller converts itself. Without
  * memory for a share, the rest is converted as one.
  */
-static void share_out(struct dm_crypt_io *io, enum ca_caller caller)
+static void share_out(struct dm_crypt_io *io, enum ca_caller caller, bool helps)
 {
 	struct ca_base *base = io->base;
 	unsigned int left = io->bytes;
@@ -224,11 +241,11 @@ static void share_out(struct dm_crypt_io *io, enum ca_caller caller)
 		atomic_inc(&base->refs);
 		atomic_inc(&io->unconverted);
 		ca_split_take(share, bytes);
-		ca_split_dispatch(share, caller, true);
+		ca_split_dispatch(share, caller, true, helps);
 		left -= bytes;
 	}
 	ca_split_take(io, left);
-	ca_split_dispatch(io, caller, more);
+	ca_split_dispatch(io, caller, more, helps);
 }
 
 /*
@@ -247,12 +264,15 @@ static bool split_write(struct ca_base *base, enum ca_caller caller)
 		struct dm_crypt_io *io = split_off(base, caller == CA_FROM_SLEEPER);
 
 		if (!io) {
-			if (helps)
+			if (helps) {
+				/* Nobody may have begun what was handed out before. */
+				ca_workers_ensure(&base->ca->workers);
 				atomic_dec(&base->refs);
+			}
 			return false;
 		}
 		more = io->bytes < base->rest.bi_size;
-		share_out(io, caller);
+		share_out(io, caller, helps);
 	} while (more);
 	if (helps && ca_split_help_out(base, caller))
 		ca_base_end(base);
@@ -269,7 +289,7 @@ static bool convert_whole(struct ca_base *base, enum ca_caller caller)
 		return false;
 	if (base->ca->zoned.is_ordered)
 		ca_zoned_enter(io);
-	ca_split_dispatch(io, caller, false);
+	ca_split_dispatch(io, caller, false, false);
 	return true;
 }
 
@@ -295,7 +315,7 @@ static void split_work(struct work_struct *work)
  * ca_write_start() - splits, converts and writes a base bio
  * @base: the base, new
  *
- * Context: Task, below submit_bio(); does not sleep for memory.
+ * Context: Task, inside submit_bio(); does not sleep for memory.
  */
 void ca_write_start(struct ca_base *base)
 {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Writers: a thread that converts another task's write leaves it to a writer, a work item that
- * submits to the lower device and does nothing else.
+ * submits to the lower device and does nothing else. (Not if the device ends bios within
+ * submit_bio(), see write.c.)
  *
  * A submission sleeps as long as the lower device has no room. A worker that slept there would be
  * missing for reads; a task of the user may be stopped by the scheduler for long, and bios that are
- * submitted below map wait until map has returned. So none of these submits what is not its own.
+ * submitted inside map wait until map has returned. So none of these submits what is not its own.
  *
  * A writer takes all that has come meanwhile, and submits it sorted by sector and under a plug, so
  * that the block layer makes few large requests of it. The busier the lower device is, the more has
@@ -40,13 +41,13 @@
 /* How long a writer waits for the end of a submitter's plug, in jiffies. */
 #define HOLD_JIFFIES	1
 
-/* It does not wait when it has so much to submit, in bytes. */
+/* With so many bytes to submit, a writer does not wait for the end of a plug. */
 #define HOLD_BYTES	(512 * 1024)
 
 /**
- * struct plug - a submitter's plug that more bios of a device are expected under
- * @cb: the block layer's; it comes first, and is zero when it is new
- * @is_counted: it is among ca_writers.plugs
+ * struct plug - a submitter's plug, under which more bios of a device are expected
+ * @cb: the block layer's callback; first, since blk_check_plugged() allocates and zeroes all of it
+ * @is_counted: the plug is counted in ca_writers.plugs
  */
 struct plug {
 	struct blk_plug_cb cb;
@@ -259,6 +260,13 @@ void ca_writers_add(struct ca_writers *writers, struct dm_crypt_io *io)
 	spin_unlock_irqrestore(&writers->lock, flags);
 }
 
+/* ca_writers_exit() looks at the number without the lock. */
+static void add_plugs(struct ca_writers *writers, int count)
+{
+	lockdep_assert_held(&writers->lock);
+	WRITE_ONCE(writers->plugs, writers->plugs + count);
+}
+
 /* A submitter has taken its plug away, or sleeps: it may be scheduling. */
 static void unplugged(struct blk_plug_cb *cb, bool from_schedule)
 {
@@ -266,12 +274,12 @@ static void unplugged(struct blk_plug_cb *cb, bool from_schedule)
 	unsigned long flags;
 
 	spin_lock_irqsave(&writers->lock, flags);
-	writers->plugs--;
+	add_plugs(writers, -1);
 	if (!list_empty(&writers->first.list))
 		wake(&writers->first);
 	/* Pairs with prepare_to_wait_event(): this sees the waiter, or that sees the count. */
 	smp_mb();
-	/* With the lock held: the device may be about to go. */
+	/* Under the lock, which ca_writers_exit() takes before the device is freed. */
 	wake_up_var(&writers->plugs);
 	spin_unlock_irqrestore(&writers->lock, flags);
 	kfree(cb);
@@ -281,7 +289,7 @@ static void unplugged(struct blk_plug_cb *cb, bool from_schedule)
  * ca_writers_expect() - wakes the writer when the caller takes its plug away, rather than before
  * @writers: the device's
  *
- * Context: The submitter's task, below submit_bio(), with a plug. Without memory, the writer is
+ * Context: The submitter's task, inside submit_bio(), with a plug. Without memory, the writer is
  * woken for each fragment, as without a plug.
  */
 void ca_writers_expect(struct ca_writers *writers)
@@ -293,7 +301,7 @@ void ca_writers_expect(struct ca_writers *writers)
 		return;
 	plug->is_counted = true;
 	spin_lock_irq(&writers->lock);
-	writers->plugs++;
+	add_plugs(writers, 1);
 	spin_unlock_irq(&writers->lock);
 }
 
@@ -323,9 +331,9 @@ void ca_writers_init(struct ca_writers *writers, struct ca_workers *workers,
 void ca_writers_exit(struct ca_writers *writers)
 {
 	wait_var_event(&writers->plugs, !READ_ONCE(writers->plugs));
-	/* The thread that took the last plug away may still hold the lock. */
+	/* Waits for unplugged(), which still holds the lock when it wakes this thread. */
 	spin_lock_irq(&writers->lock);
 	spin_unlock_irq(&writers->lock);
-	/* It may have been woken once more than it had work, or wait to begin without any. */
+	/* The first writer may be queued, at once or after a delay, though it has no work. */
 	cancel_delayed_work_sync(&writers->first.work);
 }

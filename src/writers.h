@@ -57,7 +57,8 @@ struct ca_writer {
  * @first: the one that every fragment comes to
  * @groups: further ones, of control groups that write now
  * @overflow: one for all groups for which there is no memory; never in @groups
- * @plugs: plugs of submitters, at the end of which @first is woken
+ * @plugs: plugs of submitters, at the end of which @first is woken; read without the lock when
+ *	the device goes
  * @held_bytes: of writes that @first has not taken
  *
  * Guesses that anybody may change:
