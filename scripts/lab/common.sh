@@ -116,8 +116,48 @@ is_own_kernel()
 	[[ $1 = @(debug|kasan|kcsan|coverage) ]]
 }
 
-# The same as use_root for such a kernel.
-use_debug_kernel()
+# The rows of scripts/lab/platforms.
+platforms()
+{
+	grep '^[a-z]' "$top/scripts/lab/platforms"
+}
+
+# The row that a release is for, as ${platform[name]} and so on.
+read_platform()
+{
+	local columns row i
+
+	columns=(name suite page arch ARCH compiler kernel qemu package type cpu console bus)
+	declare -gA platform
+	while read -ra row; do
+		for i in "${!columns[@]}"; do
+			platform[${columns[i]}]=${row[i]}
+		done
+		[[ $1 != *-"${platform[name]}" ]] || break
+	done < <(platforms)
+}
+
+# Is a release on another platform than the usual one, or with another kernel? Its row is in $platform then, too.
+is_foreign()
+{
+	read_platform "$1"
+	[ "${platform[name]}" != amd64 ]
+}
+
+# The root in which the module is built for such a release: the size of a page needs no other one.
+cross_root()
+{
+	echo "cross-${1%-16k}"
+}
+
+# The releases on other platforms and with other kernels that are tested.
+foreign_releases()
+{
+	platforms | awk '$1 != "amd64" { count = split($2, suites, ","); for (i = 1; i <= count; i++) print suites[i] "-" $1 }'
+}
+
+# As use_root(), for a second root, or for a kernel that is built here.
+use_also()
 {
 	exec 6<"$1"
 	flock -s 6

@@ -25,9 +25,24 @@ enum { NOTHING, FRAGMENT, BASE };
 static atomic_t next = ATOMIC_INIT(NOTHING);
 static struct ca_device *device;	/* of the last fragment that was converted */
 
+/* Return: the first argument of the function at whose beginning a probe is. */
+static void *argument(struct pt_regs *regs)
+{
+#ifdef CONFIG_S390
+	/* regs_get_kernel_argument() calls what is not exported there. */
+	return (void *)regs->gprs[2];
+#elif defined(CONFIG_PPC)
+	return (void *)regs->gpr[3];
+#elif defined(CONFIG_ARM)
+	return (void *)regs->ARM_r0;
+#else
+	return (void *)regs_get_kernel_argument(regs, 0);
+#endif
+}
+
 static int on_submit(struct kprobe *probe, struct pt_regs *regs)
 {
-	struct dm_crypt_io *io = (struct dm_crypt_io *)regs_get_kernel_argument(regs, 0);
+	struct dm_crypt_io *io = argument(regs);
 
 	WRITE_ONCE(device, io->ca);
 	if (atomic_cmpxchg(&next, FRAGMENT, NOTHING) == FRAGMENT)
@@ -37,7 +52,7 @@ static int on_submit(struct kprobe *probe, struct pt_regs *regs)
 
 static int on_end(struct kprobe *probe, struct pt_regs *regs)
 {
-	struct ca_base *base = (struct ca_base *)regs_get_kernel_argument(regs, 0);
+	struct ca_base *base = argument(regs);
 
 	if (atomic_cmpxchg(&next, BASE, NOTHING) == BASE)
 		base->state = CA_BASE_STATES + 1;

@@ -50,16 +50,18 @@ static u32 fail_errno = EIO;
 static u32 fail_where = FAIL_COMPLETE;
 static u32 lose_permille;
 static u32 nomem_permille;
+static u32 wrong_permille;
 static u32 seed = 1;
 
 enum counter {
 	SUBMITTED, SYNC, COMPLETED, BUSY, REFUSED, FAILED, LOST, OUT_OF_ORDER, MAX_IN_FLIGHT,
-	FROM_WORKERS, FROM_SOFTIRQS, FROM_HARDIRQS, NO_MEMORY, COUNTERS
+	FROM_WORKERS, FROM_SOFTIRQS, FROM_HARDIRQS, NO_MEMORY, WRONG,
+	COUNTERS
 };
 
 static const char * const counter_names[COUNTERS] = {
 	"submitted", "sync", "completed", "busy", "refused", "failed", "lost", "out_of_order",
-	"max_in_flight", "from_worker", "from_softirq", "from_hardirq", "no_memory"
+	"max_in_flight", "from_worker", "from_softirq", "from_hardirq", "no_memory", "wrong"
 };
 
 static atomic64_t counters[COUNTERS];
@@ -262,16 +264,33 @@ static bool lose(struct chaos_request *r)
 	return true;
 }
 
+/* As a driver that is wrong: one byte of what it converted is another one. */
+static void spoil(struct skcipher_request *outer)
+{
+	unsigned int nents = sg_nents(outer->dst);
+	unsigned int at = outer->cryptlen / 2;
+	u8 byte;
+
+	sg_pcopy_to_buffer(outer->dst, nents, &byte, 1, at);
+	byte ^= 1;
+	sg_pcopy_from_buffer(outer->dst, nents, &byte, 1, at);
+	atomic64_inc(&counters[WRONG]);
+}
+
 static int convert(struct chaos_request *r, u32 flags)
 {
 	struct skcipher_request *outer = r->outer;
 	struct chaos_tfm *tfm = crypto_skcipher_ctx(crypto_skcipher_reqtfm(outer));
+	int err;
 
 	skcipher_request_set_tfm(&r->inner, tfm->inner);
 	skcipher_request_set_callback(&r->inner, flags, NULL, NULL);
 	skcipher_request_set_crypt(&r->inner, outer->src, outer->dst, outer->cryptlen, outer->iv);
-	return r->encrypt ? crypto_skcipher_encrypt(&r->inner) :
-			    crypto_skcipher_decrypt(&r->inner);
+	err = r->encrypt ? crypto_skcipher_encrypt(&r->inner) :
+			   crypto_skcipher_decrypt(&r->inner);
+	if (!err && happens(r, 6, READ_ONCE(wrong_permille)))
+		spoil(outer);
+	return err;
 }
 
 static void work(struct work_struct *work)
@@ -596,6 +615,7 @@ static void make_debugfs(void)
 	debugfs_create_u32("fail_where", 0600, debugfs, &fail_where);
 	debugfs_create_u32("lose_permille", 0600, debugfs, &lose_permille);
 	debugfs_create_u32("nomem_permille", 0600, debugfs, &nomem_permille);
+	debugfs_create_u32("wrong_permille", 0600, debugfs, &wrong_permille);
 	debugfs_create_u32("seed", 0600, debugfs, &seed);
 	debugfs_create_file("hold", 0600, debugfs, NULL, &hold_fops);
 	debugfs_create_file("release", 0200, debugfs, &engine.held, &release_fops);

@@ -4,6 +4,7 @@
 #define KMOD_COMPAT_H
 
 #include <linux/blk-integrity.h>
+#include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/err.h>
 #include <linux/hrtimer.h>
@@ -85,6 +86,43 @@ static inline void pieces_add_metadata(struct gendisk *disk, unsigned int block,
 
 	if (metadata)
 		blk_integrity_register(disk, &room);
+#endif
+}
+
+/* Since 6.14 this is so without being asked for. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+#define BLK_MQ_F_SHOULD_MERGE 0
+#endif
+
+/*
+ * A disk with a cache for writes, whose requests have so many sectors at most, and of any number of
+ * pages. The limits are handed in since 6.11.
+ */
+static inline struct gendisk *timed_alloc_disk(struct blk_mq_tag_set *tags, unsigned int sectors,
+					       bool is_rotational)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	struct queue_limits limits = {
+		.features = BLK_FEAT_WRITE_CACHE | BLK_FEAT_FUA |
+			    (is_rotational ? BLK_FEAT_ROTATIONAL : 0),
+		.max_hw_sectors = sectors,
+		.max_segments = USHRT_MAX,
+		.max_segment_size = UINT_MAX,
+	};
+
+	return blk_mq_alloc_disk(tags, &limits, NULL);
+#else
+	struct gendisk *disk = blk_mq_alloc_disk(tags, NULL);
+
+	if (IS_ERR(disk))
+		return disk;
+	blk_queue_max_hw_sectors(disk->queue, sectors);
+	blk_queue_max_segments(disk->queue, USHRT_MAX);
+	blk_queue_max_segment_size(disk->queue, UINT_MAX);
+	blk_queue_write_cache(disk->queue, true, true);
+	if (!is_rotational)
+		blk_queue_flag_set(QUEUE_FLAG_NONROT, disk->queue);
+	return disk;
 #endif
 }
 

@@ -110,7 +110,7 @@ static bool is_aligned(struct bio *bio)
 
 static void disk_submit(struct bio *bio)
 {
-	u64 start = bio->bi_iter.bi_sector << SECTOR_SHIFT;
+	unsigned int start = bio->bi_iter.bi_sector << SECTOR_SHIFT;	/* below DISK_BYTES */
 	u8 *at = disk_bytes + start;
 	struct bvec_iter iter;
 	struct bio_vec bv;

@@ -27,7 +27,6 @@ Arguments select test points by a part of their description.
 """
 
 import contextlib
-import ctypes
 import errno as errno_names
 import os
 import random
@@ -41,6 +40,7 @@ import traceback
 import dm as mappings
 import faults
 from blockio import Disk
+from calls import call
 from dm import Mapping, list_versions
 from klog import KernelLog
 from reference import encrypt, decrypt, iv_numbers
@@ -63,9 +63,6 @@ MODULE_FILE = os.environ.get("CA_MODULE", "/vm/modules/dm_crypt_async.ko")
 PARAMETERS = f"/sys/module/{MODULE}/parameters"
 RELEASE = os.environ.get("RELEASE", "trixie")
 RELEASES = ("bookworm", "trixie", "trixie-backports")           # see share()
-
-_SYS_DELETE_MODULE = 176
-_SYS_FINIT_MODULE = 313
 
 seed = int(os.environ.get("CA_SEED") or int.from_bytes(os.urandom(4)))
 rng = random.Random(seed)
@@ -272,13 +269,6 @@ def unit_options(unit, large=False):
 
 # --- the module -----------------------------------------------------------
 
-def _syscall(*args):
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(*args) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
 def load_module(parameters=""):
     """Load the module under test, as insmod would."""
     if TARGET == DM_CRYPT:
@@ -300,12 +290,12 @@ def only_ours():
 def load_file(path, parameters=""):
     """Load a module from a file."""
     with open(path, "rb") as file:
-        _syscall(_SYS_FINIT_MODULE, file.fileno(), parameters.encode(), 0)
+        call("finit_module", file.fileno(), parameters.encode(), 0)
 
 
 def delete_module(name):
     """Unload a module; EAGAIN when something uses it."""
-    _syscall(_SYS_DELETE_MODULE, name.encode(), os.O_NONBLOCK)
+    call("delete_module", name.encode(), os.O_NONBLOCK)
 
 
 def unload_module():

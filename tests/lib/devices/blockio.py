@@ -7,13 +7,14 @@ import os
 import struct
 
 import scratch
+from calls import IO, IOR
 
-_BLKDISCARD = 0x1277
-_BLKSECDISCARD = 0x127D
-_BLKZEROOUT = 0x127F
-_BLKGETSIZE64 = 0x80081272
-_BLKSSZGET = 0x1268
-_BLKFLSBUF = 0x1261
+_BLKFLSBUF = IO | 0x1261
+_BLKSSZGET = IO | 0x1268
+_BLKGETSIZE64 = IOR | struct.calcsize("N") << 16 | 0x1272
+_BLKDISCARD = IO | 0x1277
+_BLKSECDISCARD = IO | 0x127D
+_BLKZEROOUT = IO | 0x127F
 
 
 class Disk:

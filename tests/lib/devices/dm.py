@@ -126,6 +126,18 @@ class Mapping:
         """The table, as `dmsetup table --showkeys` prints it."""
         return self._status(dm.STATUS_TABLE_FLAG, inactive)
 
+    def table_with_keys(self):
+        """The active table, with the keys that its crypt-async lines tell who
+        asks for them: the table itself has zeros."""
+        return [(start, length, target, self._with_key(params, start)
+                 if target == "crypt-async" else params)
+                for start, length, target, params in self.table()]
+
+    def _with_key(self, params, start):
+        words = params.split(" ")
+        words[1] = self.message("key get", start)
+        return " ".join(words)
+
     def params(self, inactive=False):
         """The arguments of the only target of the table."""
         (_, _, _, text), = self.table(inactive)

@@ -32,7 +32,7 @@ class Mirror(scratch.Device):
         self._wait()
 
     def _run(self, commands):
-        """What docs/deployment.md says, with the names of here."""
+        """What docs/howto/storage.md says, with the names of here."""
         text = documents.script(commands, self._names)
         return ca.run("bash", "-c", f"export MDADM_NO_UDEV=1\n{text}",
                       stdin=subprocess.DEVNULL).stdout

@@ -86,7 +86,7 @@ class _Remote(scratch.Device):
         self.connect()
 
     def _run(self, commands, more=(), fail=True):
-        """What docs/deployment.md says, with the names of here."""
+        """What docs/howto/storage.md says, with the names of here."""
         names = {"192.0.2.10": "127.0.0.1", "/dev/vdb": self.lower.path,
                  **dict(more)}
         ca.run("bash", "-c", documents.script(commands, names),

@@ -111,8 +111,8 @@ def end_udev():
         os.unlink(_UDEV_CONTROL)
 
 
-def _retry(function, patience=10):
-    """Wait for whoever else has the device open."""
+def retry(function, patience=10):
+    """Call it until it succeeds, while somebody else has a device open."""
     end = time.monotonic() + patience
     while True:
         try:
@@ -210,7 +210,7 @@ class Loop(Device):
     def close(self):
         """Detach the device and drop its file."""
         if self._fd >= 0:
-            _retry(lambda: fcntl.ioctl(self._fd, _LOOP_CLR_FD))
+            retry(lambda: fcntl.ioctl(self._fd, _LOOP_CLR_FD))
             os.close(self._fd)
             os.close(self.file)
             self._fd = -1
@@ -261,7 +261,7 @@ class ScsiDebug(Device):
                         *(f"{k}={v}" for k, v in parameters.items())],
                        check=True)
         register(self)
-        self.path = _retry(self._find)
+        self.path = retry(self._find)
         self._identify()
 
     @staticmethod
@@ -276,7 +276,7 @@ class ScsiDebug(Device):
 
     def close(self):
         """Remove the disk."""
-        _retry(lambda: subprocess.run(["modprobe", "-r", "scsi_debug"],
+        retry(lambda: subprocess.run(["modprobe", "-r", "scsi_debug"],
                                       check=True, stderr=subprocess.DEVNULL)
                if module_loaded("scsi_debug") else None)
         forget(self)
@@ -294,7 +294,7 @@ class Nvme(Device):
         os.stat(self._FILE)
         subprocess.run(["modprobe", "nvme"], check=True)
         self.path = "/dev/nvme0n1"
-        _retry(lambda: os.stat(self.path))
+        retry(lambda: os.stat(self.path))
         with open(f"/sys/block/{os.path.basename(self.path)}/size",
                   encoding="ascii") as file:
             self.sectors = int(file.read())

@@ -5,35 +5,26 @@ loaded. The calls are those of keyctl(2)."""
 import ctypes
 import os
 
-_SYS_ADD_KEY = 248
-_SYS_KEYCTL = 250
+from calls import call
+
 _REVOKE, _UNLINK = 3, 9
 PROCESS = -2
 
 
-def _call(number, *args):
-    libc = ctypes.CDLL(None, use_errno=True)
-    result = libc.syscall(number, *args)
-    if result < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
-    return result
-
-
 def add(kind, description, payload):
     """Add a key, or give the one of that name another payload. Its serial."""
-    return _call(_SYS_ADD_KEY, kind.encode(), description.encode(), payload,
-                 ctypes.c_size_t(len(payload)), PROCESS)
+    return call("add_key", kind.encode(), description.encode(), payload,
+                ctypes.c_size_t(len(payload)), PROCESS)
 
 
 def revoke(serial):
     """Make a key unusable."""
-    _call(_SYS_KEYCTL, _REVOKE, serial)
+    call("keyctl", _REVOKE, serial)
 
 
 def unlink(serial):
     """Take a key out of the keyring."""
-    _call(_SYS_KEYCTL, _UNLINK, serial, PROCESS)
+    call("keyctl", _UNLINK, serial, PROCESS)
 
 
 def reference(kind, description, hexkey):

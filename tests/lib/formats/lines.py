@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Table lines that make sense, and what becomes of them by small changes."""
 
+import re
+
 import ca
 
 CIPHERS = [("aes-xts-plain64", 64), ("aes-cbc-essiv:sha256", 32),
@@ -69,3 +71,10 @@ def mutate(words, lower):
     elif kind == 8:
         words[0] = fresh(lower)[0]
     return words
+
+
+def hidden(params):
+    """A table line's arguments as crypt-async shows them: with zeros for a key
+    in digits."""
+    return re.sub(r"^(\S+ )([0-9a-fA-F]+)(?= )",
+                  lambda found: found[1] + "0" * len(found[2]), params)

@@ -7,7 +7,7 @@ import re
 import leaks
 
 _ALARMS = re.compile(
-    r"\bBUG\b|WARNING:|Oops|general protection fault|Kernel panic"
+    r"\bBUG\b|WARNING:|\bOops|general protection fault|Kernel panic"
     r"|Call Trace|lockup|hung task|blocked for more than|rcu.*stall"
     r"|\bKASAN\b|\bKFENCE\b|\bUBSAN\b|INFO: possible"
     r"|INFO: trying to register|INFO: suspicious|suspicious RCU"

@@ -15,7 +15,8 @@ _DIR = "/sys/kernel/debug/chaos"
 _DEFAULTS = {"complete": 0, "depth": 1000, "delay_us": 100, "reorder": "Y",
              "sync_permille": 0, "fail_permille": 0, "fail_errno": errno.EIO,
              "fail_where": 1, "lose_permille": 0, "nomem_permille": 0,
-             "seed": 1, "hold": 0, "release_lost": 1 << 31}
+             "wrong_permille": 0, "seed": 1, "hold": 0,
+             "release_lost": 1 << 31}
 
 WORKER, SOFTIRQ, HARDIRQ, MIXED = range(4)
 AT_SUBMIT, AT_COMPLETION = range(2)
