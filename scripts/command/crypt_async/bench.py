@@ -11,31 +11,25 @@ import random
 import secrets
 import shlex
 import shutil
-import signal
 import stat
-import subprocess
 import sys
 import threading
 import time
 
-from . import ioctl, verify
+from . import bench_report, hardware, interrupts, ioctl, leftovers, verify
+from .bench_report import MAPPED, MIN_SIZE
 from .common import (BUSY, MODULE, USAGE, Problem, is_loaded,
-                     load_module, read, run, say)
-from .mapping import Kernel, Mapping, stands_in, temporary
+                     load_module, run, say)
+from .mapping import Kernel, Mapping, stands_in
 from .measure import page, table
-from .measure.cells import (CIPHERS, CONTESTANTS, DEFAULT, KIB, MIB, NO_WQ,
-                            CRYPT_ASYNC, RAW, both)
+from .measure.cells import CIPHERS, DEFAULT, DEFINED, MIB, RAW
 from .measure.fio import in_lots, run_fio
 from .measure.reduce import by_kernel
+from .ramdisk import ram_disk, unload
+from .temporary import BENCH, name_for, temporary
 
-MAPPED = (DEFAULT, NO_WQ, CRYPT_ASYNC)
-WORK = [*both(4 * KIB, (1, 1), (32, 1)), *both(64 * KIB, (1, 1)),
-        *both(MIB, (4, 1))]
 CIPHER = CIPHERS["aes-xts"]
-RAM_DISK = 64 * MIB
-MIN_SIZE = 8 * MIB          # of a device
 PER_RUN = 0.3               # seconds between runs: fio starts and ends a job
-PATIENCE = 10               # seconds, while udev looks at a device
 
 
 @dataclasses.dataclass
@@ -56,7 +50,7 @@ class How:
         name = os.path.basename(os.path.realpath(self.device or "RAM disk"))
         return [dataclasses.replace(cell, device=name, unit=self.unit,
                                     cpus=os.cpu_count())
-                for cell in WORK if self.write or cell.reads == 1]
+                for cell in bench_report.work(self.write)]
 
     @property
     def expected(self):
@@ -74,13 +68,14 @@ def _check(how):
     if stands_in():
         raise Problem("the target crypt is this module here, so that there "
                       "is no dm-crypt to compare with: crypt-async "
-                      "disable-takeover, and reboot", USAGE)
-    if how.seconds <= 0 or how.rounds < 1 or how.unit not in (512, 4096):
+                      "takeover --undo", USAGE)
+    if how.seconds <= 0 or how.rounds < 1 or \
+            how.unit not in bench_report.UNITS:
         raise Problem("more than 0 seconds, at least 1 round, and "
                       "--sector-size 512 or 4096", USAGE)
     where = os.path.dirname(os.path.abspath(how.report))
     if not os.access(where, os.W_OK) or os.path.isdir(how.report):
-        raise Problem(f"{how.report} cannot be written: say --report FILE",
+        raise Problem(f"{how.report} cannot be written: use --report FILE",
                       USAGE)
     if how.device:
         _check_device(how)
@@ -91,8 +86,8 @@ def _check_device(how):
     be written to."""
     device = how.device
     if how.write and not how.destroy:
-        raise Problem(f"--write destroys what is on {device}: say "
-                      "--destroy-data as well, if nothing of it is needed",
+        raise Problem(f"--write destroys what is on {device}: add "
+                      "--destroy-data if nothing of it is needed",
                       USAGE)
     if not stat.S_ISBLK(os.stat(device).st_mode):
         raise Problem(f"{device} is not a block device: losetup makes one of "
@@ -115,21 +110,10 @@ def _check_device(how):
                     device).split()
         if found:
             raise Problem(f"{device} holds {', '.join(found)}: if that is "
-                          f"not needed, say wipefs --all {device} before")
+                          f"not needed, run wipefs --all {device} before")
 
 
 # --- what it is done on ---------------------------------------------------
-
-def _unload(module):
-    """Unload a module that was loaded for this, once udev lets go of it."""
-    end = time.monotonic() + PATIENCE
-    while is_loaded(module):
-        done = subprocess.run(["modprobe", "-r", module], text=True,
-                              stderr=subprocess.PIPE, check=False)
-        if time.monotonic() > end:
-            raise Problem(f"{module} stays loaded: {done.stderr.strip()}")
-        time.sleep(0.05)
-
 
 @contextlib.contextmanager
 def _targets():
@@ -142,23 +126,7 @@ def _targets():
         yield
     finally:
         for name in loaded:
-            _unload(name)
-
-
-@contextlib.contextmanager
-def _ram_disk():
-    """A RAM disk that holds data all over."""
-    if is_loaded("brd"):
-        raise Problem("there are RAM disks already (module brd): modprobe -r "
-                      "brd if they are not needed", BUSY)
-    try:
-        run("modprobe", "brd", "rd_nr=1", f"rd_size={RAM_DISK // KIB}")
-        with open("/dev/ram0", "wb") as disk:
-            for _ in range(RAM_DISK // MIB):
-                disk.write(os.urandom(MIB))
-        yield "/dev/ram0"
-    finally:
-        _unload("brd")
+            unload(name)
 
 
 def _size(device):
@@ -167,9 +135,16 @@ def _size(device):
         return file.seek(0, os.SEEK_END) // MIB * MIB
 
 
+def _sysfs(device):
+    """Its directory there."""
+    dev = os.stat(device).st_rdev
+    return os.path.realpath(
+        f"/sys/dev/block/{os.major(dev)}:{os.minor(dev)}")
+
+
 def _table(name, device, unit, key):
     """The table of a contestant."""
-    target, options = CONTESTANTS[name]
+    target, options = DEFINED[name]
     if unit != 512:
         options = [*options, f"sector_size:{unit}"]
     dev = os.stat(device).st_rdev
@@ -181,14 +156,14 @@ def _table(name, device, unit, key):
 
 @contextlib.contextmanager
 def _contestants(how, device):
-    """All of them on the device, with a key that nobody ever knows: {name:
-    path}; and the crypto driver."""
+    """Map each contestant on the device, with one random key. Yield {name:
+    path}, and the name of the crypto driver."""
     key = secrets.token_hex(CIPHER.key)
     tables = {name: _table(name, device, how.unit, key) for name in MAPPED}
     paths, kernel = {RAW: device}, Kernel()
     with contextlib.ExitStack() as stack:
         for number, (name, lines) in enumerate(tables.items()):
-            mapped = f"crypt-async-bench-{os.getpid()}-{number}"
+            mapped = name_for(BENCH, number)
             try:
                 dev = stack.enter_context(temporary(
                     mapped, lines, readonly=not how.write))
@@ -247,15 +222,17 @@ class Progress:
 
 
 def _measure(how, device, paths):
-    """The figures of each cell, a round at a time."""
+    """The figures of each cell, a round at a time. All cells are on the same
+    device, so that the work is enough as a name."""
     cells, size = how.cells, _size(device)
-    found = {cell: {"name": cell.name, "stack": cell.stack_name,
+    found = {cell: {"name": cell.work_name, "stack": cell.stack_name,
                     "work": cell.work_name, "ways": cell.ways,
                     "size": cell.size, "cipher_ns": [],
                     "rates": {name: [] for name in paths}} for cell in cells}
     options = [] if how.write else ["--readonly"]
     with Progress(how) as progress:
         for number in range(how.rounds):
+            interrupts.check()
             progress.begin(number)
             order = in_lots(cells, paths)
             rates = run_fio([(cell, paths[name]) for cell, name in order],
@@ -268,27 +245,31 @@ def _measure(how, device, paths):
     return list(found.values())
 
 
-def _told(how, seed, driver, cells):
-    """What make bench has of a guest, of this machine."""
+def _told(how, device, facts, **measured):
+    """What make bench has of a guest, of this machine, for the page; and what
+    the report has of it."""
     words = "with writes" if how.write else "reads only: nothing was written"
-    return {"name": how.device or "RAM disk", "kernel": os.uname().release,
-            "release": "", "cpus": os.cpu_count(), "form": "bench",
-            "emulated": "TCG" in (read("/proc/cpuinfo") or ""),
-            "rounds": how.rounds, "seconds": how.seconds, "seed": seed,
-            "driver": driver, "command": shlex.join(sys.argv),
-            "commit": read(f"/sys/module/{MODULE}/version") or "",
-            "date": time.strftime("%Y-%m-%d"), "notes": [words],
-            "cells": cells}
+    kind = (bench_report.kind(_sysfs(device)) if how.device
+            else bench_report.RAM_DISK)
+    return {"name": how.device or kind, "kernel": facts["kernel"],
+            "release": "", "cpus": facts["cpus"], "form": "bench",
+            "emulated": "TCG" in facts["cpu"],
+            "rounds": how.rounds, "seconds": how.seconds,
+            "command": shlex.join(sys.argv), "commit": facts["module"],
+            "date": facts["date"], "notes": [words],
+            "device": kind, "mib": _size(device) // MIB, "unit": how.unit,
+            "writes": how.write, **measured}
 
 
-def _report(how, boot):
-    """The table, and the page."""
+def _show(how, facts, boot):
+    """The table or the report, and the page."""
     kernels = by_kernel([boot])
     with open(how.report + ".new", "w", encoding="utf-8") as file:
         file.write(page.page(kernels, [boot]))
     os.replace(how.report + ".new", how.report)
     if how.json:
-        print(json.dumps({"measured": boot, "reduced": kernels[0]}, indent=1))
+        print(json.dumps(bench_report.report(facts, boot, kernels[0]),
+                         indent=1))
     else:
         print(f"Linux {boot['kernel']}, {boot['driver']}; {how.rounds} "
               f"rounds of {how.seconds} s")
@@ -298,24 +279,18 @@ def _report(how, boot):
         + ("" if how.write else "; only reads were measured"))
 
 
-def _interrupted(_signal, _frame):
-    """Once: what cleans up is not interrupted."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
 def bench(how):
     """crypt-async bench"""
     _check(how)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
-    seed = random.randrange(1 << 31)
+    leftovers.remove()
+    seed = random.randrange(bench_report.SEEDS)
     random.seed(seed)
-    lower = contextlib.nullcontext(how.device) if how.device else _ram_disk()
+    lower = contextlib.nullcontext(how.device) if how.device else ram_disk()
     with _targets(), lower as device, \
             _contestants(how, device) as (paths, driver):
         cells = _measure(how, device, paths)
-        told = _told(how, seed, driver, cells)
-    _report(how, told)
+        facts = hardware.facts(bench_report.TOOL, bench_report.SCHEMA)
+        told = _told(how, device, facts, seed=seed, driver=driver,
+                     cells=cells)
+    _show(how, facts, told)
     return 0

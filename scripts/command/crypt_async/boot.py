@@ -60,6 +60,6 @@ def grub_paths(mapping):
 def grub_trouble(mapping, paths):
     """(what goes wrong, what ends it), as words."""
     return (f"{', '.join(paths)} is on {mapping.shown}: update-grub fails "
-            "while that is on crypt-async, and each new kernel runs it",
+            "while it is on crypt-async, and so does each new kernel",
             f"crypt-async release {shlex.quote(mapping.shown)} before that; "
-            "or crypt-async enable-takeover and a reboot in place of adopt")
+            "or crypt-async takeover in place of adopt")

@@ -10,11 +10,14 @@ import resource
 import subprocess
 import sys
 
+from .abi import lock_all
+from .interrupts import attend
+
 MODULE = "dm_crypt_async"
 CRYPT_ASYNC, DM_CRYPT = "crypt-async", "crypt"
 PARAMETERS = f"/sys/module/{MODULE}/parameters"
 
-_PR_SET_DUMPABLE, _MCL_CURRENT, _MCL_FUTURE = 4, 1, 2
+_PR_SET_DUMPABLE = 4
 
 USAGE, PERMISSION, MEMORY, DEVICE, BUSY = 1, 2, 3, 4, 5
 FAULT = 70              # of the command itself, as <sysexits.h> has it
@@ -56,30 +59,30 @@ def keep_private():
     libc = ctypes.CDLL(None, use_errno=True)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     libc.prctl(_PR_SET_DUMPABLE, 0)
-    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE):
-        raise Problem("memory cannot be locked, which is needed to swap the "
-                      "table of a file system that this runs from", MEMORY)
+    if libc.mlockall(lock_all()):
+        raise Problem("memory cannot be locked, so the table of a file "
+                      "system that this command runs from cannot be "
+                      "swapped", MEMORY)
 
 
 def need_root():
     """Almost everything does."""
     if os.geteuid():
-        raise Problem("only root can do this: say sudo crypt-async ...",
+        raise Problem("only root can do this: run sudo crypt-async ...",
                       PERMISSION)
 
 
 def run(*words, **how):
     """Run a program; its output. A Problem if it fails or is not there."""
     try:
-        done = subprocess.run(words, text=True, stdout=subprocess.PIPE,
-                              check=False,
-                              env={**os.environ, "LC_ALL": "C"}, **how)
+        code, out = attend(words, stdout=subprocess.PIPE,
+                           env={**os.environ, "LC_ALL": "C"}, **how)
     except FileNotFoundError:
         raise Problem(f"{words[0]} is not installed", USAGE) from None
-    if done.returncode:
-        raise Problem(f"{words[0]} failed", done.returncode
-                      if words[0] == "cryptsetup" else DEVICE)
-    return done.stdout
+    if code:
+        raise Problem(f"{words[0]} failed", code
+                      if words[0] == "cryptsetup" and code > 0 else DEVICE)
+    return out
 
 
 def read(path):

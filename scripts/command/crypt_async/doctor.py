@@ -5,15 +5,21 @@ import glob
 import json
 import os
 import re
+import shlex
 import subprocess
 
-from . import boot, pinned
-from .common import CRYPT_ASYNC, MODULE, colour, is_loaded, parameter, read
-from .mapping import encrypted, stands_in
-from .report import FAULTS, is_on_module
-from .takeover import RELEASE, TAKEOVER, is_built_in
+from . import boot, live, pinned, ramdisk, upgrade
+from .common import (CRYPT_ASYNC, MODULE, Problem, colour, is_loaded,
+                     parameter, read)
+from .mapping import all_mappings, encrypted, stands_in
+from .report import FAULTS
+from .takeover import RELEASE, TAKEOVER, WANTS_DM_CRYPT, is_built_in
+from .temporary import leftovers
 
 SLOW = ("generic", "lib")
+# What has a processor's AES instructions, where they are a flag of it.
+AES_MODULES = {"x86_64": "aesni_intel", "aarch64": "aes_ce_blk",
+               "armv7l": "aes_arm_ce", "armv8l": "aes_arm_ce"}
 
 _findings = []
 
@@ -30,9 +36,11 @@ def _headers():
     if os.path.isdir(f"/lib/modules/{RELEASE}/build"):
         _fine(f"headers of {RELEASE} are there to build the module")
     else:
-        _wrong(f"no headers of {RELEASE}", "apt install "
-               f"linux-headers-{RELEASE}, or linux-headers-amd64 for every "
-               "kernel to come")
+        flavour = re.search("-([a-z].*)", RELEASE)
+        _wrong(f"no headers of {RELEASE}",
+               f"apt install linux-headers-{RELEASE}" + (
+                   f", or linux-headers-{flavour[1]} for every kernel to come"
+                   if flavour else ""))
 
 
 def _module():
@@ -91,6 +99,20 @@ def _secure_boot():
                "its key: mokutil --import /var/lib/dkms/mok.pub, reboot")
 
 
+def _half_done():
+    if upgrade.is_half_done() and not live.is_running():
+        _wrong("crypt-async upgrade was ended before all was done",
+               "to go on: crypt-async upgrade")
+    elif upgrade.is_due():
+        _wrong("the module that is loaded is not the one that is installed",
+               "crypt-async upgrade, or reboot")
+    if parameter("replace_dm_crypt") == "shown" and \
+            not upgrade.is_half_done() and not live.is_running():
+        _wrong("takeover is not complete: what is opened is on dm-crypt",
+               "to complete it: crypt-async takeover; to go back: "
+               "crypt-async takeover --undo")
+
+
 def _targets():
     if stands_in():
         _fine("takeover: the target crypt is this module")
@@ -110,9 +132,11 @@ def _targets():
               "mappings after it")
     elif stands_in():
         _fine("the next boot uses this module as crypt")
+    elif os.path.exists(WANTS_DM_CRYPT):
+        _fine("takeover is undone until the next boot")
     elif is_loaded(MODULE) and parameter("replace_dm_crypt") == "N":
         _wrong("takeover is enabled, but the module runs beside dm-crypt",
-               "reboot")
+               "crypt-async takeover, or reboot")
 
 
 def _driver():
@@ -124,12 +148,14 @@ def _driver():
                 int(fields["priority"]) > priority:
             best, priority = fields["driver"], int(fields["priority"])
     flags = read("/proc/cpuinfo") or ""
+    module = AES_MODULES.get(os.uname().machine)
     if best is None:
         _fine("no driver for xts(aes) is loaded yet")
-    elif any(word in best for word in SLOW) and " aes " in flags:
+    elif module and any(word in best for word in SLOW) and \
+            re.search(r"\baes\b", flags):
         _wrong(f"xts(aes) is done by {best}, though this processor has AES "
-               "instructions", "modprobe aesni_intel, and have it loaded at "
-               "boot: echo aesni_intel > /etc/modules-load.d/aesni.conf")
+               "instructions", f"modprobe {module}, and have it loaded at "
+               f"boot: echo {module} > /etc/modules-load.d/aes.conf")
     else:
         _fine(f"xts(aes) is done by {best}")
 
@@ -144,6 +170,33 @@ def _flags():
             _fine(text)
 
 
+def _is_moved(mapping):
+    """Is another run at work on it?"""
+    try:
+        with mapping.alone():
+            return not mapping.left_table()
+    except Problem:
+        return True
+
+
+def _leftovers():
+    for each in leftovers(all_mappings()):
+        _wrong(f"{each.name} is left of a crypt-async that was killed",
+               f"dmsetup remove --deferred {each.name}; or the next "
+               "crypt-async adopt, release, open, bench or selftest removes "
+               "it")
+    for mapping, _ in encrypted():
+        if mapping.left_table() and not _is_moved(mapping):
+            _wrong(f"{mapping.shown} has a second table loaded, which a "
+                   "crypt-async that was killed left",
+                   f"dmsetup clear {shlex.quote(mapping.shown)}; or the next "
+                   "crypt-async adopt or release of it drops it")
+    if ramdisk.is_left():
+        _wrong("the RAM disk of a crypt-async bench that was killed is left",
+               "modprobe -r brd; or the next crypt-async bench --ram removes "
+               "it")
+
+
 def _grub():
     for mapping, lines in encrypted():
         if any(line.target == CRYPT_ASYNC for line in lines) and \
@@ -153,7 +206,7 @@ def _grub():
 
 def _mappings():
     for mapping, lines in encrypted():
-        for line, status in zip(filter(is_on_module, lines),
+        for line, status in zip([line for line in lines if line.is_ours],
                                 mapping.status()):
             if status.get("broken"):
                 _wrong(f"{mapping.shown} at {line.start} is broken: the "
@@ -168,8 +221,8 @@ def _mappings():
 
 def doctor(as_json):
     """crypt-async doctor"""
-    for look in (_headers, _module, _dkms, _secure_boot, _targets, _driver,
-                 _flags, _grub, _mappings):
+    for look in (_headers, _module, _dkms, _secure_boot, _targets, _half_done,
+                 _driver, _flags, _grub, _leftovers, _mappings):
         look()
     if as_json:
         print(json.dumps([{"ok": is_fine, "text": text, "advice": advice}

@@ -8,8 +8,8 @@ import fcntl
 import os
 import struct
 
-_HEADER = struct.Struct("=3I2II i 3I Q 128s 129s 7x")
-_TARGET = struct.Struct("=QQiI16s")
+HEADER = struct.Struct("=3I2II i 3I Q 128s 129s 7x")
+TARGET = struct.Struct("=QQiI16s")
 _VERSION = (4, 0, 0)
 _UUID_SIZE, _HAS_UUID = 129, 1
 
@@ -28,6 +28,7 @@ NOFLUSH_FLAG = 1 << 11
 QUERY_INACTIVE_FLAG = 1 << 12
 UUID_FLAG = 1 << 14
 SECURE_DATA_FLAG = 1 << 15
+DEFERRED_REMOVE_FLAG = 1 << 17
 IMA_FLAG = 1 << 19
 
 SMALL = 1024        # Python lets other threads run only up to this size
@@ -41,7 +42,7 @@ class Answer:
     """What an ioctl returned: the header's fields and the data after it."""
 
     def __init__(self, buffer):
-        fields = _HEADER.unpack_from(buffer)
+        fields = HEADER.unpack_from(buffer)
         self.targets, self.open_count, self.flags = fields[5:8]
         self.dev = fields[10]
         self.name, self.uuid = text(fields[11]), text(fields[12])
@@ -61,22 +62,49 @@ def call(command, name="", *, size=SMALL, **how):
         size *= 2
 
 
-def _once(command, name, *, size, dev=0, flags=0, payload=b"", count=0):
-    """The mapping is known by its name, or by its device number."""
+def request(command):
+    """The number of an ioctl, which reads and writes the header."""
+    return 0xC0000000 | HEADER.size << 16 | 0xFD << 8 | command
+
+
+def _opened():
+    """The device mapper's own device, which only root can open."""
     global _control
+    if _control is None:
+        _control = os.open("/dev/mapper/control", os.O_RDWR | os.O_CLOEXEC)
+    return _control
+
+
+def lock(number):
+    """Of runs of this command, only one has this number: the byte there of
+    the device mapper's own device is locked, which needs no file and ends
+    with the process. Raises BlockingIOError if another one has it."""
+    try:
+        fcntl.lockf(_opened(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+    except PermissionError as error:        # as lockf may say it as well
+        raise BlockingIOError(*error.args) from None
+
+
+def unlock(number):
+    """Let others have it."""
+    fcntl.lockf(_opened(), fcntl.LOCK_UN, 1, number)
+
+
+def _once(command, name, *, size, dev=0, flags=0, payload=b"", count=0,
+          uuid=""):
+    """The mapping is known by its name, or by its device number; a new one
+    gets a UUID."""
     name = name.encode(errors="surrogateescape")
     if len(name) > 127:
         raise OSError(errno.ENXIO, "no mapping has a name of that length")
-    if _control is None:
-        _control = os.open("/dev/mapper/control", os.O_RDWR | os.O_CLOEXEC)
-    size = max(size, _HEADER.size + len(payload))
+    control = _opened()
+    size = max(size, HEADER.size + len(payload))
     buffer = bytearray(size)
-    _HEADER.pack_into(buffer, 0, *_VERSION, size, _HEADER.size, count, 0,
-                      flags, 0, 0, dev, name, b"")
-    buffer[_HEADER.size:_HEADER.size + len(payload)] = payload
-    request = 0xC0000000 | _HEADER.size << 16 | 0xFD << 8 | command
+    HEADER.pack_into(buffer, 0, *_VERSION, size, HEADER.size, count, 0,
+                      flags, 0, 0, dev, name, uuid.encode())
+    buffer[HEADER.size:HEADER.size + len(payload)] = payload
     try:
-        fcntl.ioctl(_control, request, buffer, True)
+        fcntl.ioctl(control, request(command), buffer, True)
         return Answer(buffer)
     finally:
         if flags & SECURE_DATA_FLAG:
@@ -93,8 +121,8 @@ def pack_table(table):
     out = b""
     for start, length, target, params in table:
         words = params.encode(errors="surrogateescape") + b"\0"
-        words += bytes(-(len(words) + _TARGET.size) % 8)
-        out += _TARGET.pack(start, length, 0, _TARGET.size + len(words),
+        words += bytes(-(len(words) + TARGET.size) % 8)
+        out += TARGET.pack(start, length, 0, TARGET.size + len(words),
                             target.encode()) + words
     return out
 
@@ -103,11 +131,11 @@ def unpack_table(answer):
     """The lines of an answer to TABLE_STATUS."""
     at = 0
     for _ in range(answer.targets):
-        start, length, _, following, target = _TARGET.unpack_from(
+        start, length, _, following, target = TARGET.unpack_from(
             answer.data, at)
-        end = answer.data.index(b"\0", at + _TARGET.size)
+        end = answer.data.index(b"\0", at + TARGET.size)
         yield (start, length, text(target),
-               text(answer.data[at + _TARGET.size:end + 1]))
+               text(answer.data[at + TARGET.size:end + 1]))
         at = following
 
 
@@ -126,6 +154,16 @@ def versions():
         if not following:
             return found
         at += following
+
+
+def lower_devices(name, flags=0):
+    """The device numbers of what a mapping's table stands on; without a table
+    there is no answer."""
+    data = call(DEPS, name, flags=flags, size=LARGE).data
+    if not data:
+        return ()
+    count, = struct.unpack_from("=I", data)
+    return struct.unpack_from(f"={count}Q", data, 8)
 
 
 def devices():

@@ -5,17 +5,18 @@ They never get into arguments, the environment, files or logs."""
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import re
 import subprocess
 
-from .common import PARAMETERS, PERMISSION, Problem, read, run, say
-from .mapping import KEY, Mapping, temporary
+from .abi import abi
+from .common import PERMISSION, Problem, read, run, say
+from .interrupts import attend
+from .mapping import Mapping
+from .temporary import KEY, ZERO, name_for, passing, remove, temporary
 
-# add_key and keyctl, as each machine numbers them.
-_NUMBERS = {"x86_64": (248, 250), "aarch64": (217, 219),
-            "riscv64": (217, 219), "ppc64le": (269, 271), "s390x": (278, 280)}
 _UNLINK = 9
 _PROCESS = -2
 
@@ -25,13 +26,25 @@ KEY_OPTIONS = ("--key-file", "-d", "--key-slot", "-S", "--volume-key-file",
                "--master-key-file")
 
 
-def _syscall(which, *args):
-    machine = os.uname().machine
-    if machine not in _NUMBERS:
-        raise Problem(f"keys in keyrings are not supported on {machine}")
-    args = (_NUMBERS[machine][which], *args)
+OLDER = "the loaded module is older than this command, and cannot tell " \
+        "keys: reboot; or dmsetup remove what is on crypt-async, modprobe " \
+        "-r dm_crypt_async, and open it again"
+
+
+def _numbers():
+    found = abi()
+    if not found:
+        raise Problem("keys in keyrings are not supported on "
+                      + os.uname().machine)
+    return found
+
+
+def _syscall(*args):
+    """The kernel takes each number as a long."""
     libc = ctypes.CDLL(None, use_errno=True)
-    result = libc.syscall(*args)
+    libc.syscall.restype = ctypes.c_long
+    result = libc.syscall(*(ctypes.c_long(each) if isinstance(each, int)
+                            else each for each in args))
     if result < 0:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
@@ -45,12 +58,13 @@ def in_keyring(reference, key):
     if len(key) != size:
         raise Problem(f"the volume key has {len(key)} bytes, and the table "
                       f"says {size}")
-    serial = _syscall(0, kind.encode(), description.encode(), key,
-                      ctypes.c_size_t(size), _PROCESS)
+    numbers = _numbers()
+    serial = _syscall(numbers.add_key, kind.encode(), description.encode(),
+                      key, size, _PROCESS)
     try:
         yield
     finally:
-        _syscall(1, _UNLINK, serial, _PROCESS)
+        _syscall(numbers.keyctl, _UNLINK, serial, _PROCESS)
 
 
 def luks_uuid(mapping):
@@ -95,9 +109,9 @@ def luks_device(mapping, device, header=None):
     """The lower device; and the LUKS header is the mapping's, since another
     volume's key would turn all data to noise."""
     for path in [header] if header else map(_node, _lower(device)):
-        found = subprocess.run(["cryptsetup", "luksUUID", path], text=True,
-                               capture_output=True, check=False)
-        if found.stdout.strip() == luks_uuid(mapping):
+        _, found = attend(["cryptsetup", "luksUUID", path],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        if found.strip() == luks_uuid(mapping):
             return path
     raise Problem(f"{mapping.shown}: its LUKS header is not "
                   + (f"in {header}" if header else "on the lower device")
@@ -115,10 +129,32 @@ def _has(options, words):
     return any(option.partition("=")[0] in words for option in options)
 
 
+def _without(options, words):
+    """Options but for these and their values."""
+    kept, rest = [], iter(options)
+    for option in rest:
+        if option in words:
+            next(rest, None)
+        elif option.partition("=")[0] not in words:
+            kept.append(option)
+    return kept
+
+
+def _dumped_key(mapping, path, options):
+    text = run("cryptsetup", "luksDump", "--dump-volume-key", "--batch-mode",
+               *options, path)
+    dump = text[text.rindex("dump:") + 5:] if "dump:" in text else ""
+    digits = "".join(re.findall(r"\b[0-9a-f]{2}\b", dump))
+    if not digits:
+        raise Problem(f"{mapping.shown}: cryptsetup gave no key", PERMISSION)
+    return bytes.fromhex(digits)
+
+
 def volume_key(mapping, device, options):
     """The key of a LUKS2 volume. cryptsetup asks for the passphrase, or takes
     it from where its options say; a volume with tokens is opened by these, if
-    options do not say otherwise."""
+    options do not say otherwise, or if the file that they name, which is for
+    each of several volumes, does not open it."""
     header = _header_in(options)
     path = luks_device(mapping, device, header)
     metadata = _metadata(path)
@@ -131,20 +167,29 @@ def volume_key(mapping, device, options):
         + " passphrase of the volume opens it.")
     if by_token:
         return _key_beside(mapping, device, path, metadata, options)
-    if header:
-        path = _node(f"/dev/block/{device}")
-    text = run("cryptsetup", "luksDump", "--dump-volume-key", "--batch-mode",
-               *options, path)
-    dump = text[text.rindex("dump:") + 5:] if "dump:" in text else ""
-    digits = "".join(re.findall(r"\b[0-9a-f]{2}\b", dump))
-    if not digits:
-        raise Problem(f"{mapping.shown}: cryptsetup gave no key", PERMISSION)
-    return bytes.fromhex(digits)
+    try:
+        return _dumped_key(mapping, _node(f"/dev/block/{device}") if header
+                           else path, options)
+    except Problem as problem:
+        if problem.code != PERMISSION or not metadata["tokens"]:
+            raise
+        say(f"{mapping.shown}: that does not open it; its token is tried")
+    return _key_beside(mapping, device, path, metadata,
+                       [*_without(options, KEY_OPTIONS), "--token-only"])
 
 
 def sectors(device):
     """Of a block device, "major:minor"."""
     return int(read(f"/sys/dev/block/{device}/size"))
+
+
+def _open_by_token(mapping, *words):
+    try:
+        run("cryptsetup", "open", *words, dies=True)
+    except Problem:
+        raise Problem(f"{mapping.shown}: none of its tokens gives the key: "
+                      "give a passphrase, as in crypt-async adopt NAME -- "
+                      "--key-file FILE", PERMISSION) from None
 
 
 def _key_beside(mapping, device, path, metadata, options):
@@ -153,9 +198,9 @@ def _key_beside(mapping, device, path, metadata, options):
     header, and under it a device of zeros, so that nobody finds the volume's
     file system twice."""
     if any("integrity" in each for each in metadata["segments"].values()):
-        raise Problem(f"{mapping.shown}: the key of an authenticated volume "
-                      "is not to be had by a token: give a passphrase, as "
-                      "in crypt-async adopt NAME -- --key-file FILE",
+        raise Problem(f"{mapping.shown}: a token cannot give the key of an "
+                      "authenticated volume: give a passphrase, as in "
+                      "crypt-async adopt NAME -- --key-file FILE",
                       PERMISSION)
     words = list(options)
     for word in ("--disable-keyring", "--readonly"):
@@ -163,14 +208,16 @@ def _key_beside(mapping, device, path, metadata, options):
             words.append(word)
     if not _header_in(options):
         words += ["--header", path]
-    name = f"{KEY}{os.minor(mapping.dev)}-{os.getpid()}"
-    with temporary(name + "-zero", [(0, sectors(device), "zero", "")]) as dev:
-        run("cryptsetup", "open", *words, f"/dev/dm-{os.minor(dev)}", name)
+    name = name_for(KEY, os.minor(mapping.dev))
+    with temporary(name + ZERO, [(0, sectors(device), "zero", "")]) as dev:
         try:
-            line, = Mapping(name).table()
-            return bytes.fromhex(line.key)
+            _open_by_token(mapping, *words, f"/dev/dm-{os.minor(dev)}", name)
+            found = Mapping(name)
+            with passing(name, found.dev):
+                line, = found.table()
+                return bytes.fromhex(line.key)
         finally:
-            run("cryptsetup", "close", name)
+            remove(name)
 
 
 def description(mapping, device, options):
@@ -182,35 +229,37 @@ def description(mapping, device, options):
     return f"cryptsetup:{luks_uuid(mapping)}-d{number}"
 
 
-@contextlib.contextmanager
-def shown():
-    """The module shows keys in digits: to root only, and for this moment."""
-    path = f"{PARAMETERS}/show_keys"
-    with open(path, "r+", encoding="ascii") as file:
-        before = file.read(1)
-        file.seek(0)
-        file.write("Y")
-        file.flush()
-        try:
-            yield
-        finally:
-            file.seek(0)
-            file.write(before)
-            file.flush()
+def _is_hidden(line):
+    """Are zeros all that an encrypted line says of its key?"""
+    return line.is_crypt and not line.keyring and line.key != "-" and \
+        not line.key.strip("0")
+
+
+def _wiped(mapping):
+    return Problem(f"{mapping.shown}: its key has been wiped: crypt-async "
+                   "resume brings it back", PERMISSION)
+
+
+def _told(mapping, line):
+    """The key argument of a line of crypt-async, which the module tells to
+    this process alone."""
+    try:
+        return mapping.key_at(line.start)
+    except OSError as error:
+        if error.errno == errno.ENOKEY:
+            raise _wiped(mapping) from None
+        if error.errno != errno.EINVAL:
+            raise
+    raise Problem(f"{mapping.shown}: {OLDER}")
 
 
 def table_with_keys(mapping):
     """A mapping's lines, with keys in digits where they are not in a
-    keyring."""
-    if any(line.target == "crypt-async" for line in mapping.table()):
-        with shown():
-            lines = mapping.table()
-    else:
-        lines = mapping.table()
-    if any(line.is_crypt and not line.keyring and line.key != "-"
-           and not line.key.strip("0") for line in lines):
-        raise Problem(f"{mapping.shown}: its key has been wiped: cryptsetup "
-                      "luksResume brings it back", PERMISSION)
+    keyring: a table of crypt-async has zeros for them, one of dm-crypt only
+    if they have been wiped."""
+    lines = mapping.table()
+    for line in filter(_is_hidden, lines):
+        if not line.is_ours:
+            raise _wiped(mapping)
+        line.words[1] = _told(mapping, line)
     return lines
-
-

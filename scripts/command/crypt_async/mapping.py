@@ -12,6 +12,7 @@ import time
 from . import ioctl, names
 from .common import (BUSY, CRYPT_ASYNC, DM_CRYPT, MODULE, Problem, is_loaded,
                      parameter)
+from .temporary import is_temporary
 
 # What 0.1.0 calls its counters.
 OLD_NAMES = {"waited": "mem_waits", "refused": "crypto_errors",
@@ -20,8 +21,6 @@ OLD_NAMES = {"waited": "mem_waits", "refused": "crypto_errors",
 
 # How UUIDs of LVM and multipath begin.
 OTHERS = re.compile(r"LVM-|(part\d+-)?mpath-")
-# How names begin of what this command makes for a moment.
-CHECK, KEY = "crypt-async-check-", "crypt-async-key-"
 
 
 class Line:
@@ -30,6 +29,9 @@ class Line:
     def __init__(self, start, length, target, params):
         self.start, self.length, self.target = start, length, target
         self.words = params.split()
+        # Is it encrypted, and this module's? One that is shown as crypt may
+        # be, which its status tells: Mapping.table().
+        self.is_ours = target == CRYPT_ASYNC
 
     @property
     def is_crypt(self):
@@ -37,8 +39,13 @@ class Line:
         return self.target in (CRYPT_ASYNC, DM_CRYPT)
 
     @property
+    def home(self):
+        """Where it is: CRYPT_ASYNC, DM_CRYPT, or another target."""
+        return CRYPT_ASYNC if self.is_ours else self.target
+
+    @property
     def key(self):
-        """The key argument of an encrypted one."""
+        """The key argument of an encrypted line."""
         return self.words[1]
 
     @property
@@ -49,16 +56,16 @@ class Line:
 
     @property
     def device(self):
-        """The lower device of an encrypted one, "major:minor"."""
+        """The lower device of an encrypted line, "major:minor"."""
         return self.words[3]
 
     @property
     def options(self):
-        """The options of an encrypted one."""
+        """The options of an encrypted line."""
         return self.words[6:]
 
     def moved(self, target, key=None):
-        """The same on another target, if it is an encrypted one."""
+        """The same line on another target, if it is an encrypted line."""
         if not self.is_crypt:
             return self.packed()
         words = list(self.words)
@@ -66,9 +73,26 @@ class Line:
             words[1] = key
         return (self.start, self.length, target, " ".join(words))
 
+    def without_target(self):
+        """What two lines for the same data have in common; keys may be shown
+        in one of them only."""
+        words = [word for at, word in enumerate(self.words)
+                 if at != 1 or not self.is_crypt]
+        return (self.start, self.length, self.is_crypt or self.target, words)
+
     def packed(self):
-        """As it is, for an ioctl."""
+        """As it is shown."""
         return (self.start, self.length, self.target, " ".join(self.words))
+
+    def again(self):
+        """As it is, for an ioctl that has it stay where it is."""
+        if self.is_ours and not stands_in():
+            return self.moved(CRYPT_ASYNC)
+        return self.packed()
+
+
+class KeyMissing(OSError):
+    """A table refers to a key that is in no keyring."""
 
 
 class Kernel:
@@ -102,7 +126,17 @@ class Kernel:
 
 def stands_in():
     """Is the target crypt this module's?"""
-    return is_loaded(MODULE) and parameter("replace_dm_crypt") == "Y"
+    return parameter("replace_dm_crypt") in ("Y", "only")
+
+
+def own_target():
+    """The name by which a new table is on this module."""
+    return DM_CRYPT if parameter("replace_dm_crypt") == "only" else CRYPT_ASYNC
+
+
+def looks_like_crypt():
+    """Are all tables on this module shown as those of the target crypt?"""
+    return parameter("replace_dm_crypt") in ("shown", "only")
 
 
 def _status(**which):
@@ -161,6 +195,12 @@ class Mapping:
                     & ioctl.SUSPEND_FLAG)
 
     @property
+    def has_loaded(self):
+        """Is there a table beside the one in use?"""
+        return bool(ioctl.call(ioctl.STATUS, self.name).flags
+                    & ioctl.INACTIVE_FLAG)
+
+    @property
     def is_readonly(self):
         """Can it only be read?"""
         return bool(ioctl.call(ioctl.STATUS, self.name).flags
@@ -171,21 +211,36 @@ class Mapping:
             ioctl.TABLE_STATUS, self.name,
             flags=flags | ioctl.SECURE_DATA_FLAG))]
 
+    def _table(self, which=0):
+        lines = self._lines(ioctl.STATUS_TABLE_FLAG | which)
+        if is_loaded(MODULE) and any(line.target == DM_CRYPT
+                                     for line in lines):
+            states = self._lines(ioctl.NOFLUSH_FLAG | which)
+            for line, state in zip(lines, states):
+                line.is_ours = _is_ours(state)
+        return lines
+
     def table(self):
         """Its lines, with keys as far as the target shows them."""
-        return self._lines(ioctl.STATUS_TABLE_FLAG)
+        return self._table()
 
     def status(self):
-        """Of each crypt-async line, its status: {key: number or text}."""
+        """Of each line on this module, its status: {key: number or text}."""
         return [statistics(line.words)
                 for line in self._lines(ioctl.NOFLUSH_FLAG)
-                if "=" in "".join(line.words[:1])]
+                if _is_ours(line)]
 
-    def message(self, words, sector=0):
+    def message(self, words, sector=0, flags=0):
         """Send a message; the answer."""
         return ioctl.text(ioctl.call(
-            ioctl.MESSAGE, self.name, size=ioctl.LARGE,
+            ioctl.MESSAGE, self.name, size=ioctl.LARGE, flags=flags,
             payload=ioctl.pack_message(words, sector)).data)
+
+    def key_at(self, sector):
+        """The key argument of the crypt-async line at a sector. Raises
+        OSError as the kernel says: EINVAL from a module that does not know
+        the message, ENOKEY if there is none."""
+        return self.message("key get", sector, ioctl.SECURE_DATA_FLAG)
 
     def _load(self, table):
         readonly = ioctl.READONLY_FLAG if self.is_readonly else 0
@@ -194,52 +249,124 @@ class Mapping:
 
     def _resume(self):
         # With a table loaded: suspends, swaps and resumes, all in one call.
-        ioctl.call(ioctl.SUSPEND, self.name)
+        # A file system on it is not frozen: that would write all that is
+        # dirty while I/O stands still, and the data is the same afterwards.
+        ioctl.call(ioctl.SUSPEND, self.name, flags=ioctl.SKIP_LOCKFS_FLAG)
 
-    def load(self, table):
-        """Load a table beside the one in use. Raises OSError as is if a key
-        is missing, else a Problem with the kernel's reason."""
+    @contextlib.contextmanager
+    def explained(self):
+        """A table of its that is loaded meanwhile may be refused: a
+        KeyMissing, or a Problem with the kernel's reason."""
         kernel = Kernel()
         try:
-            self._load(table)
+            yield
         except OSError as error:
             if error.errno in (errno.ENOKEY, errno.EKEYREVOKED,
                                errno.EKEYEXPIRED):
-                raise
+                raise KeyMissing(error.errno, error.strerror) from None
             raise Problem(f"{self.shown}: the kernel refuses the table: "
                           f"{kernel.said()} ({error.strerror})") from None
+
+    @contextlib.contextmanager
+    def opened(self):
+        """Nobody can remove it meanwhile. A program that tries to, by
+        libdevmapper, tries again for some seconds."""
+        try:
+            file = os.open(f"/dev/dm-{os.minor(self.dev)}",
+                           os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise OSError(errno.ENXIO, error.strerror) from None
+        try:
+            if not self.is_there():
+                raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+            yield
+        finally:
+            os.close(file)
+
+    def is_there(self):
+        """Is it still there? Somebody may have removed it, or have made
+        another one that has its number."""
+        found = _status(dev=self.dev)
+        return bool(found) and (found.name, found.uuid) == \
+            (self.name, self.uuid)
+
+    def load(self, table):
+        """Load a table beside the one in use."""
+        with self.explained():
+            self._load(table)
+
+    def left_table(self):
+        """Has it a table beside the one in use, which differs from that in
+        nothing but the target (and, as they are shown, in keys)? A run of
+        this command that was killed left it, where no run is at work."""
+        found = _status(name=self.name)
+        if not found or not found.flags & ioctl.INACTIVE_FLAG:
+            return False
+        try:
+            loaded = self._table(ioctl.QUERY_INACTIVE_FLAG)
+            return [line.without_target() for line in loaded] == \
+                [line.without_target() for line in self.table()]
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return False        # it went away
+
+    @contextlib.contextmanager
+    def alone(self):
+        """No other run of this command moves it meanwhile."""
+        try:
+            ioctl.lock(os.minor(self.dev))
+        except BlockingIOError:
+            raise Problem(f"{self.shown} is being moved by another "
+                          "crypt-async: wait until that is over",
+                          BUSY) from None
+        try:
+            yield
+        finally:
+            ioctl.unlock(os.minor(self.dev))
 
     def clear(self):
         """Drop a table that was loaded, if there is one."""
         with contextlib.suppress(OSError):
             ioctl.call(ioctl.CLEAR, self.name)
 
-    def _go_back(self, targets, old):
+    def _go_back(self, lines, old):
         """Whatever went wrong, the old table, in use; nothing in between may
         need the device."""
         self.clear()
         try:
-            if [line.target for line in self.table()] != targets:
+            if [line.home for line in self.table()] != \
+                    [line.home for line in lines]:
                 self._load(old)
         finally:
             self._resume()
 
-    def switch(self, old):
-        """Use the table that was loaded; go back to the old one (packed) if
-        that fails."""
+    def switch(self, lines):
+        """Use the table that was loaded: the seconds for which I/O may have
+        stood still. Go back to the old one, as its lines are, if that
+        fails."""
         kernel = Kernel()
-        targets = [line[2] for line in old]
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        old = [line.again() for line in lines]
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK,
+                                         signal.valid_signals())
         try:
             try:
+                began = time.monotonic()
                 self._resume()
+                return time.monotonic() - began
             except OSError as error:
-                self._go_back(targets, old)
+                self._go_back(lines, old)
                 raise Problem(f"{self.shown}: it stays as it was, since the "
                               f"switch failed: {kernel.said()} "
                               f"({error.strerror})", BUSY) from None
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _is_ours(state):
+    """Is a status line of this module? dm-crypt's has no words."""
+    return state.is_crypt and any(word.startswith("driver=")
+                                  for word in state.words)
 
 
 def statistics(words):
@@ -270,8 +397,7 @@ def encrypted():
     that went away meanwhile, or is of another run of this command, is left
     out."""
     for mapping in all_mappings():
-        if OTHERS.match(mapping.uuid) or \
-                mapping.name.startswith((CHECK, KEY)):
+        if OTHERS.match(mapping.uuid) or is_temporary(mapping):
             continue
         try:
             lines = mapping.table()
@@ -281,29 +407,3 @@ def encrypted():
             continue
         if any(line.is_crypt for line in lines):
             yield mapping, lines
-
-
-@contextlib.contextmanager
-def temporary(name, table, *, readonly=True):
-    """A table on a mapping of its own, for a while: its device number."""
-    flags = ioctl.READONLY_FLAG if readonly else 0
-    ioctl.call(ioctl.CREATE, name, flags=flags)
-    try:
-        ioctl.call(ioctl.LOAD, name, payload=ioctl.pack_table(table),
-                   count=len(table), flags=flags | ioctl.SECURE_DATA_FLAG)
-        ioctl.call(ioctl.SUSPEND, name)
-        yield ioctl.call(ioctl.STATUS, name).dev
-    finally:
-        _remove(name)
-
-
-def _remove(name):
-    for _ in range(100):
-        try:
-            ioctl.call(ioctl.REMOVE, name)
-            return
-        except OSError as error:
-            if error.errno != errno.EBUSY:      # udev looks at it
-                raise
-            time.sleep(0.05)
-    raise Problem(f"{name} is left behind: dmsetup remove {name}")

@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Options that keep the work of a mapping on one processor. Many volumes have
-them, since dm-crypt can be faster so; this module honours them, and needs
-none. They are in a table because crypttab or a LUKS2 header has them."""
+them, since dm-crypt can be faster so; this module needs none, and obeys those
+without a workqueue only if its parameter says so. They are in a table because
+crypttab or a LUKS2 header has them."""
 
 import json
 import os
 import subprocess
 
 from . import keys
-from .common import CRYPT_ASYNC, Problem, read
+from .common import PARAMETERS, Problem, read
 from .mapping import encrypted, stands_in
 
-FLAGS = ("no_read_workqueue", "no_write_workqueue", "same_cpu_crypt")
+HINTS = ("no_read_workqueue", "no_write_workqueue")
+ALWAYS = ("same_cpu_crypt",)
+OBEY = f"{PARAMETERS}/obey_no_workqueue"
 CRYPTTAB = "/etc/crypttab"
 
 
 def _known(words):
     words = [word.replace("-", "_") for word in words]
-    return [flag for flag in FLAGS if flag in words]
+    pinning = (HINTS if read(OBEY) == "Y" else ()) + ALWAYS
+    return [flag for flag in pinning if flag in words]
 
 
 def in_table(lines):
@@ -60,12 +64,13 @@ def luks_path(mapping, lines):
 
 
 def found(takeover):
-    """(where, flags, whether this module is held up, what to do) of each place
-    that has some; with takeover enabled, it is for whatever is opened next."""
+    """Yield (where, options, whether they apply to this module, what to do)
+    for each place that has such options. `takeover`: it is enabled, so that
+    they apply to this module when a volume is opened next."""
     takeover = takeover or stands_in()
     paths = {}
     for mapping, lines in encrypted():
-        here = takeover or any(line.target == CRYPT_ASYNC for line in lines)
+        here = takeover or any(line.is_ours for line in lines)
         if flags := in_table(lines):
             yield f"{mapping.shown} has in its table", flags, here, \
                 "they come from crypttab, the header or whoever opened it; " \

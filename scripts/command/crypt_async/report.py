@@ -6,30 +6,26 @@ import json
 import shlex
 import sys
 
-from .common import CRYPT_ASYNC, MODULE, Problem, colour, is_loaded
-from .mapping import Mapping, encrypted, stands_in
+from .common import MODULE, Problem, colour, is_loaded
+from .mapping import Mapping, encrypted
 
 MIB = 1 << 20
 PHASES = ("queue", "convert", "device")
 SETTINGS = ("fragment_kib", "inline_kib", "page_limit", "cpus")
+NO_WORKQUEUE = "no_workqueue"   # how these options were taken, where they are
 FAULTS = ("crypto_errors", "auth_errors", "driver_timeouts", "state_errors",
           "errors")
-
-
-def is_on_module(line):
-    """Is a line of a table on this module, under either name?"""
-    return line.is_crypt and (line.target == CRYPT_ASYNC or stands_in())
 
 
 def mappings_on_module():
     """Those that have a line on this module."""
     return [mapping for mapping, lines in encrypted()
-            if any(map(is_on_module, lines))]
+            if any(line.is_ours for line in lines)]
 
 
 def lines_on_module(mapping):
     """Its lines on this module; a Problem if there are none."""
-    lines = [line for line in mapping.table() if is_on_module(line)]
+    lines = [line for line in mapping.table() if line.is_ours]
     if not lines:
         raise Problem(f"{mapping.shown} is not on crypt-async: crypt-async "
                       f"adopt {shlex.quote(mapping.shown)} moves it")
@@ -64,8 +60,10 @@ def describe(mapping):
             "key": f"in a keyring: {keyring[2]}" if keyring else "in digits",
             "driver": driver, "synchronous": is_synchronous(driver),
             "settings": {key: status[key] for key in SETTINGS},
-            "statistics": {key: value for key, value in status.items()
-                           if key not in SETTINGS and key != "driver"}})
+            NO_WORKQUEUE: status.get(NO_WORKQUEUE),
+            "statistics": {
+                key: value for key, value in status.items()
+                if key not in (*SETTINGS, NO_WORKQUEUE, "driver")}})
     return {"name": mapping.shown, "uuid": mapping.uuid, "targets": targets}
 
 
@@ -78,7 +76,7 @@ def _print(found):
     print(colour(1, found["name"]), found["uuid"])
     for target in found["targets"]:
         how = {True: "synchronous", False: "asynchronous",
-               None: "nobody says whether synchronous"}
+               None: "unknown whether synchronous"}
         stats, settings = target["statistics"], target["settings"]
         done = stats["fragments"]
         print(f"  target     {target['target']} from sector "
@@ -88,15 +86,18 @@ def _print(found):
               f"{how[target['synchronous']]}")
         print(f"  on         {target['device']} from sector "
               f"{target['offset']}")
-        print(f"  options    {' '.join(target['options']) or 'none'}")
+        taken = target[NO_WORKQUEUE]
+        print(f"  options    {' '.join(target['options']) or 'none'}"
+              + (f" (no_..._workqueue: {taken})" if taken else ""))
         print("  settings  ", *(f"{key}={settings[key]}"
                                 for key in SETTINGS))
         print(f"  done       {stats['reads']} reads, "
               f"{stats['read_bytes'] / MIB:.0f} MiB; {stats['writes']} "
               f"writes, {stats['written_bytes'] / MIB:.0f} MiB")
-        print(f"  where      {share_of(stats['inline'], done)} where they "
-              f"were split, {share_of(stats['queued'], done)} by other "
-              f"workers; {stats['deferred']} reads left by an interrupt")
+        print(f"  where      {share_of(stats['inline'], done)} by the thread "
+              f"that split them off, {share_of(stats['queued'], done)} by "
+              f"workers; {stats['deferred']} reads left to these by an "
+              "interrupt")
         print(f"  waiting    {stats['parked']} times for the driver, "
               f"{stats['mem_waits']} writes for memory")
         print(f"  in flight  {stats['in_flight']}, at most "

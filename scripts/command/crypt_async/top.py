@@ -18,6 +18,7 @@ from .report import (MIB, PHASES, Histogram, describe, lines_on_module,
                      mappings_on_module, share_of)
 
 LOCK = "/run/crypt-async.lock"
+FLOCK = struct.Struct("hhqqi4x")        # flock64, as C lays it out
 SHARES = ("50", "99")           # percent
 DIRECTIONS = (("read", "reads", "read_bytes"),
               ("write", "writes", "written_bytes"))
@@ -44,8 +45,8 @@ class Measuring:
         mapping.message("latency on", sector)
 
     def _lock(self, command, kind):
-        fcntl.fcntl(self._file, command, struct.pack(
-            "hhqqi4x", kind, os.SEEK_SET, os.minor(self._mapping.dev), 1, 0))
+        fcntl.fcntl(self._file, command, FLOCK.pack(
+            kind, os.SEEK_SET, os.minor(self._mapping.dev), 1, 0))
 
     def close(self):
         """Look no more."""

@@ -8,7 +8,7 @@ import shlex
 from . import names
 from .common import USAGE, Problem
 from .mapping import Kernel, Mapping
-from .report import SETTINGS, is_on_module
+from .report import SETTINGS
 
 KEPT = "/etc/crypt-async/tune.conf"
 HEAD = ("# Settings that mappings get when they come up: a name, then "
@@ -88,14 +88,14 @@ def check(words):
     bad = [word for word in words
            if word.partition("=")[0] not in SETTINGS or "=" not in word]
     if not words or (bad and words != ["reset"]):
-        raise Problem(f"{' '.join(bad) or 'nothing'}: say reset, or "
+        raise Problem(f"{' '.join(bad) or 'nothing'}: use reset, or "
                       f"<setting>=<value> with {', '.join(SETTINGS)}", USAGE)
 
 
 def tune(name, words, persistent):
     """crypt-async tune"""
     mapping = Mapping(name)
-    if not any(map(is_on_module, mapping.table())):
+    if not any(line.is_ours for line in mapping.table()):
         raise Problem(f"{mapping.shown} is not on crypt-async")
     _send(mapping, words)
     if persistent:
@@ -110,6 +110,6 @@ def apply(name):
     except Problem:
         return 0        # it went away
     words = _kept(mapping.name)
-    if words and any(map(is_on_module, mapping.table())):
+    if words and any(line.is_ours for line in mapping.table()):
         _send(mapping, words)
     return 0

@@ -9,13 +9,15 @@ import os
 import random
 import time
 
-from .common import CRYPT_ASYNC, DM_CRYPT, Problem
-from .mapping import CHECK, temporary
+from . import interrupts
+from .common import CRYPT_ASYNC, DM_CRYPT, Problem, read, say
+from .temporary import CHECK, name_for, temporary
 
 _BYTES = 4096
 _PLACES = 19            # that are the same, of each line, are enough
 _MOST = 250             # that are tried
 _TRIES = 20             # of a place that is being written to
+_SILENT = 3             # seconds without a word
 
 
 @contextlib.contextmanager
@@ -48,44 +50,71 @@ def _compare(files, page, at):
     return False
 
 
-def _places(start, length):
+def _step(dev):
+    """What is read at once: a block of the device at least. It may be as
+    large as a page of memory, which is up to 64 KiB on some machines."""
+    block = read(f"/sys/dev/block/{os.major(dev)}:{os.minor(dev)}"
+                 "/queue/logical_block_size")
+    return max(_BYTES, int(block or 0))
+
+
+def _places(start, length, step):
     """Where to look in a line, the likeliest to hold data first: the
     beginning, where others have their superblock, the end; then anywhere."""
-    last = max(length * 512 - _BYTES, 0) // _BYTES
-    yield from (start * 512 + at * _BYTES
+    last = max(length * 512 - step, 0) // step
+    yield from (start * 512 + at * step
                 for at in dict.fromkeys((0, min(16, last), last)))
     for _ in range(_MOST):
-        yield start * 512 + random.randrange(last + 1) * _BYTES
+        yield start * 512 + random.randrange(last + 1) * step
+
+
+class Progress:
+    """Of a device that is slow, or written to all the time."""
+
+    def __init__(self, mapping):
+        self._mapping, self._said, self._places = mapping, time.monotonic(), 0
+
+    def step(self):
+        """A place is looked at; the command may end before."""
+        interrupts.check()
+        self._places += 1
+        if time.monotonic() - self._said > _SILENT:
+            self._said = time.monotonic()
+            say(f"{self._mapping.shown}: its data is compared as both tables "
+                f"read it; {self._places} places, of {_MOST} at most")
 
 
 def _line_is_same(mapping, files, page, start, length):
-    proofs = 0
-    for at in _places(start, length):
+    proofs, progress = 0, Progress(mapping)
+    for at in _places(start, length, len(page)):
+        progress.step()
         same = _compare(files, page, at)
         if same is False:
             raise Problem(f"{mapping.shown}: with this key the data would "
-                          f"be something else (at byte {at}), or could not "
-                          "be read: nothing was changed")
+                          f"differ (at byte {at}), or could not be read: "
+                          "nothing was changed")
         proofs += bool(same)
         if proofs >= _PLACES:
             break
     if not proofs:
-        raise Problem(f"{mapping.shown}: no place of it that was tried could "
-                      "be read, so that nothing shows that the data would be "
-                      "the same: nothing was changed")
-
-
-def name_for(mapping):
-    """A name for a table beside that of a mapping: no other mapping, and no
-    other process, has the same."""
-    return f"{CHECK}{os.minor(mapping.dev)}-{os.getpid()}"
+        raise Problem(f"{mapping.shown}: none of the places that were tried "
+                      "could be read, so the data could not be compared: "
+                      "nothing was changed")
 
 
 def same_data(mapping, table):
-    """Raise a Problem unless a table reads what the mapping does."""
-    page = mmap.mmap(-1, _BYTES)
-    with temporary(name_for(mapping), table) as dev, \
-            _opened(mapping.dev) as live, _opened(dev) as other:
+    """Raise a Problem unless a table reads what the mapping does; a
+    KeyMissing if its key is in no keyring."""
+    page = mmap.mmap(-1, _step(mapping.dev))
+    name = name_for(CHECK, os.minor(mapping.dev))
+    with contextlib.ExitStack() as stack:
+        # Open, so that a program that closes it waits until the other one,
+        # which uses the same lower device, is gone: otherwise that program
+        # could not open it again.
+        live = stack.enter_context(_opened(mapping.dev))
+        with mapping.explained():
+            dev = stack.enter_context(temporary(name, table))
+        other = stack.enter_context(_opened(dev))
         for start, length, target, _ in table:
             if target in (CRYPT_ASYNC, DM_CRYPT):
                 _line_is_same(mapping, (live, other), page, start, length)

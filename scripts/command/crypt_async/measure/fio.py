@@ -7,7 +7,7 @@ import random
 from ..common import Problem, run
 
 FIO = ["fio", "--direct=1", "--thread", "--time_based", "--group_reporting",
-       "--norandommap", "--gtod_reduce=1", "--disk_util=0", "--eta=never",
+       "--norandommap", "--disk_util=0", "--eta=never",
        "--scramble_buffers=0", "--clocksource=clock_gettime",
        "--output-format=json"]
 RW = {"mix": ["--rw=randrw", "--rwmixread=70"],
@@ -23,19 +23,26 @@ def _job(name, cell, path, size, seconds):
             *RW.get(cell.work, [f"--rw={cell.work}"])]
 
 
+def fio_jobs(order, size, options=()):
+    """Triples of a cell, a path and seconds, in this order, in the first
+    `size` bytes: fio's figures of each."""
+    words = [*FIO, *options, f"--randseed={random.randrange(1 << 31)}"]
+    for number, (cell, path, seconds) in enumerate(order):
+        words += _job(f"run{number}", cell, path, size, seconds)
+    text = run(*words, cwd="/tmp", dies=True)
+    jobs = json.loads(text[text.index("{"):])["jobs"]
+    if len(jobs) != len(order) or any(job["error"] for job in jobs):
+        raise Problem(f"fio failed: {text[-2000:]}")
+    return jobs
+
+
 def run_fio(order, seconds, size, options=()):
-    """Pairs of a cell and a path, in this order, in the first `size` bytes:
-    I/O per second of each."""
+    """Pairs of a cell and a path: I/O per second of each."""
     if not order:
         return []
-    words = [*FIO, *options, f"--randseed={random.randrange(1 << 31)}"]
-    for number, (cell, path) in enumerate(order):
-        words += _job(f"run{number}", cell, path, size, seconds)
-    text = run(*words, cwd="/tmp")
-    told = json.loads(text[text.index("{"):])["jobs"]
-    if len(told) != len(order) or any(job["error"] for job in told):
-        raise Problem(f"fio failed: {text[-2000:]}")
-    return [job["read"]["iops"] + job["write"]["iops"] for job in told]
+    jobs = fio_jobs([(cell, path, seconds) for cell, path in order], size,
+                    ["--gtod_reduce=1", *options])
+    return [job["read"]["iops"] + job["write"]["iops"] for job in jobs]
 
 
 def in_lots(cells, names):
