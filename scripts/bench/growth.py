@@ -168,8 +168,9 @@ def loaded(path, seconds):
 
 def pages_of(mapping):
     """What crypt-async's status says after the load."""
-    told = stats(mapping)
-    return {name: told[name] for name in ("pages", "cached") if name in told}
+    found = stats(mapping)
+    return {name: found[name] for name in ("pages", "cached")
+            if name in found}
 
 
 def held(lower, key, seconds):

@@ -7,6 +7,7 @@ import sys
 
 import ca
 import integrity
+import timed
 from chaos import Chaos
 from crypt_async.measure import cells as c
 
@@ -69,9 +70,10 @@ def ram_disk():
 
 
 @contextlib.contextmanager
-def null_disk(name):
+def null_disk(name, **attributes):
     """null_blk, which answers when a timer says so."""
-    with ca.NullBlk(size=DISK // c.MIB, **c.DEVICES[name]) as disk:
+    with ca.NullBlk(size=DISK // c.MIB, **c.DEVICES[name],
+                    **attributes) as disk:
         queue = f"/sys/block/{disk.block}/queue/rotational"
         with open(queue, "w", encoding="ascii") as file:
             file.write("1" if name == c.ROTATIONAL else "0")
@@ -79,11 +81,38 @@ def null_disk(name):
 
 
 @contextlib.contextmanager
-def device(name):
-    """A device that holds data all over."""
-    with ram_disk() if name == "brd" else null_disk(name) as path:
+def timed_disk(name):
+    """A disk of tests/kmod/timed.c."""
+    with timed.Timed(size_mb=DISK // c.MIB, **timed.KINDS[name]) as disk:
+        yield disk.path
+
+
+@contextlib.contextmanager
+def device(name, **attributes):
+    """A device that holds data all over; with other attributes of
+    null_blk."""
+    with (ram_disk() if name == "brd"
+          else timed_disk(name) if name in timed.KINDS
+          else null_disk(name, **attributes)) as path:
         fill(path)
         yield Lower(path)
+
+
+@contextlib.contextmanager
+def no_copies(lower, cells):
+    """Meanwhile a modelled disk transfers no data, as far as the cells do
+    without: the processors' time is theirs, and a real disk takes none of it
+    to copy."""
+    if (lower.path != timed.Timed.path
+            or any(c.CIPHERS[cell.cipher].tag or cell.work == c.UNTAR
+                   for cell in cells)):
+        yield
+        return
+    timed.copy(False)
+    try:
+        yield
+    finally:
+        timed.copy(True)
 
 
 # --- contestants ----------------------------------------------------------
@@ -122,7 +151,7 @@ def table_of(part, targets, kind, params):
 
 def map_one(name, lower, cipher, key, unit, *, part=None, targets=1):
     """A mapping that is what it claims, or None where the kernel cannot."""
-    kind, given = c.CONTESTANTS[name]
+    kind, given = c.DEFINED[name]
     options = given + unit_options(cipher, unit)
 
     def params(sector):
@@ -163,13 +192,13 @@ def with_tags(lower, cipher, unit):
 
 
 @contextlib.contextmanager
-def contestants(lower, cipher, key, unit):
+def contestants(lower, cipher, key, unit, more=()):
     """The contestants: {name: path}. What stores tags leaves no raw device:
     to write to that one would destroy them."""
     mapped = {}
     with with_tags(lower, cipher, unit) as tagged:
         try:
-            for name in c.SETTINGS + [c.CRYPT_ASYNC]:
+            for name in [*c.SETTINGS, c.CRYPT_ASYNC, *more]:
                 mapping = map_one(name, tagged, cipher, key, unit)
                 if mapping:
                     mapped[name] = mapping

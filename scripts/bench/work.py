@@ -67,21 +67,21 @@ def run_round(cells, paths, seconds):
 
 # --- the cipher alone -----------------------------------------------------
 
-def bare_ns(direction, cipher, key, cell):
+def bare_ns(direction, cipher, key, cell, ms=BARE_MS):
     """Nanoseconds for the bytes of one I/O, by the cipher alone."""
     with open(BARE, "w", encoding="ascii") as file:
         file.write(f"{direction} {cipher.bare} {key or '-'} {cell.unit} "
-                   f"{cell.size} {BARE_MS} {cell.ways}")
+                   f"{cell.size} {ms} {cell.ways}")
     with open(BARE, encoding="ascii") as file:
         ios, ns, _ = file.read().split()
     return int(ns) / int(ios)
 
 
-def bare_mixed(cipher, key, cell):
+def bare_mixed(cipher, key, cell, ms=BARE_MS):
     """The same for reads and writes as the cell mixes them."""
     total = 0
     for direction, share in (("decrypt", cell.reads),
                              ("encrypt", 1 - cell.reads)):
         if share:
-            total += share * bare_ns(direction, cipher, key, cell)
+            total += share * bare_ns(direction, cipher, key, cell, ms)
     return total

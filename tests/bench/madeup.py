@@ -2,7 +2,9 @@
 """usage: python3 tests/bench/madeup.py DIR
 
 Leaves in DIR/raw what guests would, with made-up figures: every cell of the
-full form on one kernel, a few on another."""
+full form on one kernel, a few on another, and those of two simulated
+machines; and some as crypt-async bench measures them, a part of them, or
+all, too noisy."""
 
 import json
 import os
@@ -10,6 +12,11 @@ import random
 import sys
 
 from crypt_async.measure import cells as c
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)),
+                                "..", "..", "scripts", "bench"))
+import core  # noqa: E402
+import machine  # noqa: E402
 
 ROUNDS = 5
 COUNTED = {c.RAW: 4000, "dm-linear": 6000, "cipher": 7000, c.DEFAULT: 30000,
@@ -36,6 +43,28 @@ def cell(of):
             "cipher_ns": rounds() if c.RAW in names else []}
 
 
+def repeated(of):
+    """A cell of a simulated machine: a few of its requests are too few."""
+    names = list(c.DEFINED)
+    return {**cell(of), "rates": {name: rounds() for name in names},
+            "seconds": [0.1] * ROUNDS,
+            "forced": {name: [0] * ROUNDS for name in names},
+            "busy_ns": {name: rounds() for name in names},
+            "p50": {name: rounds() for name in names},
+            "p99": {name: rounds() if of.size < c.MIB else [None] * ROUNDS
+                    for name in names},
+            "requests": {name: rounds() for name in names
+                         if of.device in core.COUNTED}}
+
+
+def twice(of, apart):
+    """A cell with dm-crypt's default twice, so far from itself."""
+    made = cell(of)
+    made["rates"][c.AA] = [rate * apart
+                              for rate in made["rates"][c.DEFAULT]]
+    return made
+
+
 def boot(kernel, cpus=2, **what):
     """What one guest writes."""
     return {"kernel": kernel, "release": "trixie", "cpus": cpus,
@@ -49,7 +78,16 @@ def boots():
     """All of them, by name."""
     full = c.choose("full")
     yield "cells", boot("6.12.0", cells=[cell(one) for one in full])
+    for name in ("laptop", "small"):
+        simulated = machine.load(name)
+        yield f"{name}-1", boot(
+            "6.12.0", simulated.processors, machine=simulated.as_json(),
+            forced=0, host_seconds=10.0, simulated_seconds=0.5,
+            cells=[repeated(one) for one in core.choose(simulated, "full")])
     yield "older", boot("6.1.0", cells=[cell(one) for one in full[:3]])
+    yield "noisy", boot("6.5.0", cells=[
+        twice(full[0], 1.0), twice(full[1], 1.1)])
+    yield "too-noisy", boot("6.6.0", cells=[twice(full[0], 0.9)])
     yield "cost", boot("6.12.0", cpus=1, cost=[
         {"device": device, "unit": unit, "work": work, "instructions": {
             name: [count + unit] * 3 for name, count in COUNTED.items()}}

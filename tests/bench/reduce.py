@@ -4,11 +4,15 @@
 Checks the cells and ratios of scripts/command/crypt_async/measure with made-up
 figures; TAP."""
 
+import contextlib
+import io
 import math
 import sys
 import traceback
 
+from crypt_async import bench
 from crypt_async.measure import cells as c
+from crypt_async.measure import fio, page, table
 from crypt_async.measure import reduce as r
 
 TESTS = []
@@ -135,6 +139,123 @@ def noise():
     equal(r.summary(cells)["below"], ["48.4"])
 
 
+# --- a default beside itself ----------------------------------------------
+
+def twice(name, again, crypt_async=(100.0,)):
+    """A cell whose default is mapped twice: 10 a second, and this."""
+    return measured(name, crypt_async, **{c.AA: again})
+
+
+@test
+def apart():
+    """the default beside itself is a median, round by round"""
+    cell = r.reduce_cell(measured(
+        crypt_async=[100.0] * 3, **{c.DEFAULT: [10.0, 20.0, 80.0],
+                                    c.AA: [10.0, 40.0, 60.0]}))
+    equal(cell["noise"], 1.0)
+    equal(cell["noisy"], False)
+
+
+@test
+def apart_too_far():
+    """3 % apart is not too noisy, either way; more is"""
+    found = {again: r.reduce_cell(twice("x", [again]))["noisy"]
+             for again in (9.69, 9.7, 10.0, 10.3, 10.31)}
+    equal(found, {9.69: True, 9.7: False, 10.0: False, 10.3: False,
+                  10.31: True})
+
+
+@test
+def mapped_once():
+    """a default that is mapped once cannot be too noisy"""
+    cell = r.reduce_cell(measured())
+    equal((cell["noise"], cell["noisy"]), (None, False))
+
+
+@test
+def noisy_left_out():
+    """a summary leaves out cells that are too noisy, and names them"""
+    cells = [r.reduce_cell(cell) for cell in (
+        twice("fast", [10.0], [200.0]), twice("slow", [10.1], [50.0]),
+        twice("slowest", [11.0], [10.0]))]
+    found = r.summary(cells)
+    equal((found["cells"], found["noisy"]), (2, ["slowest"]))
+    equal((found["worst"], found["below"]), ("slow", []))
+    equal(found["to_best"], 2.0)
+    equal(found["to_default"], 10.0)
+    equal(cells[2]["to_best"], (0.2, 0.2, 0.2))
+
+
+def shown(*cells):
+    """What is printed of cells, and the page."""
+    measured_ = {**boot(*cells), "name": "x", "emulated": False, "cpus": 1,
+                 "driver": "x", "rounds": 1, "seconds": 1.0, "seed": 1,
+                 "date": "2000-01-01", "commit": "x", "command": "x",
+                 "notes": []}
+    kernels = r.by_kernel([measured_])
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        table.print_cells(kernels[0]["cells"])
+        table.print_summary(kernels[0]["summary"])
+    return printed.getvalue(), page.page(kernels, [measured_])
+
+
+def has(text, *words):
+    """Fail unless the text has each of these."""
+    for word in words:
+        if word not in text:
+            raise AssertionError(f"no {word!r} in {text}")
+
+
+def lacks(text, *words):
+    """Fail if the text has any of these."""
+    for word in words:
+        if word in text:
+            raise AssertionError(f"{word!r} in {text}")
+
+
+@test
+def noisy_shown():
+    """a cell that is too noisy has no ratio, in the table and in the page"""
+    printed, html = shown(twice("good", [9.9], [123.0]),
+                          twice("bad", [12.0], [345.0]))
+    has(printed, "2.46 ", "too noisy to tell: the default is 1.200 of itself",
+        "Cells left out: 1, too noisy to tell", "mean of 1 cells")
+    lacks(printed, "6.90", "34.50", "0.86")
+    has(html, '<td class="n">2.46</td>', '<td>0.990</td>',
+        '<td colspan="7">too noisy to tell</td><td>1.200</td>',
+        "Over 1 cells", "left out: 1,")
+    lacks(html, "6.90", "34.50", "0.86")
+
+
+@test
+def all_noisy():
+    """without any other cell there is no mean, but what to do"""
+    found = r.summary([r.reduce_cell(twice("x", [11.0]))])
+    equal(found, {"cells": 0, "noisy": ["x"], "to_best": None,
+                  "to_default": None, "of_limit": None, "limit": None,
+                  "worst": None, "below": []})
+    for text in shown(twice("x", [11.0]), twice("y", [9.0])):
+        has(text, "All cells are too noisy", "more --seconds or --rounds")
+        lacks(text, "geometric", "worst", "elow 0.97", "<svg")
+
+
+@test
+def quiet():
+    """nothing is said of noise where a default is mapped once"""
+    for text in shown(measured()):
+        lacks(text, "noisy", "itself", "A/A")
+
+
+@test
+def expected():
+    """bench maps the default twice, and expects the time of each run"""
+    equal(set(bench.MAPPED), {c.DEFAULT, c.AA, c.NO_WQ, c.CRYPT_ASYNC})
+    how = bench.How(None, write=True, seconds=2.0)
+    runs = fio.in_lots(how.cells, [c.RAW, *bench.MAPPED])
+    equal(len(runs), 8 * 5)
+    equal(how.expected, len(runs) * (2.0 + bench.PER_RUN))
+
+
 # --- cost and growth ------------------------------------------------------
 
 COUNTED = {c.RAW: 4000, "dm-linear": 6000, "cipher": 7000, c.DEFAULT: 30000,
@@ -242,9 +363,10 @@ def short_form():
 
 @test
 def full_form():
-    """the full form has every value of every axis"""
+    """the full form has every value of every axis, but simulated ones"""
     full = c.choose("full")
-    for axis, want in (("device", set(c.DEVICES)), ("cpus", {1, 2, 4}),
+    for axis, want in (("device", c.DEVICES.keys() - {"null80"}),
+                       ("cpus", {1, 2, 4}),
                        ("cipher", set(c.CIPHERS)), ("unit", {512, 4096}),
                        ("engine", {"libaio", "io_uring"})):
         equal({getattr(cell, axis) for cell in full}, want)

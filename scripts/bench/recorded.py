@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""usage: scripts/bench/recorded.py --ages
+
+Prints how often the module changed since each commit that was measured.
+
+Figures that were recorded in results/simulated: of each machine and cell those
+that were measured last, and which of the core cells have some."""
+
+import glob
+import json
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+TOP = os.path.join(HERE, "..", "..")
+sys.dont_write_bytecode = True
+sys.path.insert(0, HERE + "/../command")
+import core  # noqa: E402
+import machine as m  # noqa: E402
+from crypt_async.measure import cells as c  # noqa: E402
+from crypt_async.measure import reduce as r  # noqa: E402
+
+RECORDS = os.path.join(TOP, "results", "simulated")
+MODULE = ["src", "dm-crypt-async.c", "dm-crypt-async.h", "Kbuild"]
+DIGITS = 7                  # of a figure
+# What a cell has to reach: see misses().
+LATENCY, LARGE_TIME = 1.05, 1.25
+LARGE = 64 * c.KIB
+TOTALS = ("forced", "host_seconds", "simulated_seconds")
+OF_A_BOOT = ("commit", "date", "kernel", "command")
+
+
+# --- files ----------------------------------------------------------------
+
+def _rounded(value):
+    """With as many digits as a figure has."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {key: _rounded(part) for key, part in value.items()}
+    return list(map(_rounded, value)) if isinstance(value, list) else value
+
+
+def as_text(boots):
+    """A file of what some boots measured, with a cell on each line."""
+    texts = []
+    for boot in boots:
+        cells = ",\n".join(json.dumps(_rounded(cell))
+                           for cell in boot["cells"])
+        rest = {key: value for key, value in boot.items() if key != "cells"}
+        texts.append(f'{json.dumps(rest)[:-1]}, "cells": [\n{cells}]}}')
+    return '{"boots": [\n' + ",\n".join(texts) + "\n]}\n"
+
+
+def load(directory=RECORDS):
+    """All boots that were recorded, in the order of time, which is that of
+    the files' names."""
+    boots = []
+    for path in sorted(glob.glob(os.path.join(directory, "*.json"))):
+        with open(path, encoding="ascii") as file:
+            boots += json.load(file)["boots"]
+    return boots
+
+
+# --- the last figures of each machine and cell ----------------------------
+
+def _machine(boot):
+    """The release, and the machine with all parameters."""
+    return boot["release"], boot["machine"]["name"], *sorted(
+        boot["machine"]["parameters"].items())
+
+
+def _is_above(value, most):
+    return value is not None and value > most
+
+
+def misses(cell, kind):
+    """Which of the aims a reduced cell of a kind (cells.Cell) misses. Rate:
+    its slow runs are at least as fast as dm-crypt's best setting. p99: not
+    more than 5 % above the default's. Time: of processors, at depth 1 no
+    more than that of the setting with the minimum, of large I/O a quarter
+    more; and at no depth more than the default's."""
+    alone = kind.depth * kind.jobs == 1
+    most = 1 if kind.size <= LARGE else LARGE_TIME
+    return [name for name, is_missed in (
+        ("rate", cell["low"] < 1),
+        ("p99", _is_above(cell["p99_to_default"], LATENCY)),
+        ("time", _is_above(cell["busy_to_default"], 1)
+         or alone and _is_above(cell["busy_to_min"], most))) if is_missed]
+
+
+def _last(boots):
+    """Each cell as it was measured last. What one commit measured is put
+    together; what another one did before does not count."""
+    found = {}
+    for boot in boots:
+        for cell in boot["cells"]:
+            cell = {**cell, **{key: boot[key] for key in OF_A_BOOT}}
+            before = found.get(cell["name"])
+            if before and before["commit"] == cell["commit"]:
+                cell, = r.merge([before, cell])
+            found[cell["name"]] = cell
+    return list(found.values())
+
+
+def _reduced(cell, kinds, changes):
+    reduced = r.reduce_cell(cell)
+    kind = kinds.get(cell["name"])
+    return {**reduced, **{key: cell[key] for key in OF_A_BOOT},
+            "misses": misses(reduced, kind) if kind else [],
+            "changes": changes.get(cell["commit"])}
+
+
+def _core(boot):
+    """The core cells by name, in order, if the machine is still as its file
+    says; else nothing."""
+    name = boot["machine"]["name"]
+    if name not in m.names():
+        return {}
+    now = m.load(name)
+    if now.parameters != boot["machine"]["parameters"]:
+        return {}
+    return {cell.name: cell for cell in core.choose(now, "full")}
+
+
+def _reduced_machine(boots, changes):
+    last = boots[-1]
+    kinds = _core(last)
+    cells = [_reduced(cell, kinds, changes)
+             for cell in r.by_stack(_last(boots))]
+    names = [cell["name"] for cell in cells]
+    return {"kernel": last["kernel"], "release": last["release"],
+            "machine": last["machine"], "cells": cells, "boots": boots,
+            "recorded": {"core": list(kinds), "missing": [
+                name for name in kinds if name not in names]},
+            "summary": r.summary(cells), "costs": [], "growth": [],
+            "memory": [],
+            **{what: sum(boot[what] for boot in boots) for what in TOTALS}}
+
+
+def by_machine(boots, changes=None):
+    """What there is of each machine, as reduce.by_kernel() has it of each
+    kernel; with the names of the core cells, and of those of them that were
+    not measured, in "recorded"; the boots; and for each cell how often the
+    module changed since, {commit: number}."""
+    return [_reduced_machine([boot for boot in boots
+                              if _machine(boot) == which], changes or {})
+            for which in dict.fromkeys(map(_machine, boots))]
+
+
+# --- age ------------------------------------------------------------------
+
+def _changes_since(commit):
+    """How many later commits changed the module; None if nobody knows."""
+    done = subprocess.run(
+        ["git", "-c", f"safe.directory={os.path.realpath(TOP)}", "-C", TOP,
+         "rev-list", "--count", f"{commit}..HEAD", "--", *MODULE],
+        check=False, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL)
+    return int(done.stdout) if done.returncode == 0 else None
+
+
+def ages(boots):
+    """{commit: the changes since}"""
+    return {commit: _changes_since(commit)
+            for commit in dict.fromkeys(boot["commit"] for boot in boots)}
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--ages"]:
+        sys.exit(__doc__)
+    print(json.dumps(ages(load())))
