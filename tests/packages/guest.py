@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """In a guest whose root has the packages installed: the module that DKMS built
 and signed is loaded and used, settings come back by udev's rule, doctor is
-content, and a kernel that wants known signatures refuses the module.
+content, the package's autopkgtests pass, and a kernel that
+wants known signatures refuses the module.
 
 usage: guest.py VERSION SIGNER
 """
 
 import os
 import re
+import subprocess
 import sys
+import tempfile
 import threading
 
 import ca
@@ -16,6 +19,7 @@ import takeover
 
 VERSION, SIGNER = sys.argv[1:]
 del sys.argv[1:]
+os.environ.pop("CRYPT_ASYNC_PRELOAD", None)     # the checkout's
 NAME = "ca-package"
 SIZE = 4 * ca.MIB
 
@@ -135,6 +139,9 @@ def new_user():
     try:
         with Writer(where) as writer:
             crypt_async("adopt", takeover.NAME, *key)
+            said = crypt_async("cryptsetup", "status", takeover.NAME)
+            ca.check("is active" in said, f"cryptsetup with the library of "
+                     f"the package: {said}")
             looked = crypt_async("top", takeover.NAME, "-n", "2", "-d", "1")
             ca.check("write" in looked and "MiB/s" in looked, looked)
             crypt_async("release", takeover.NAME, *key)
@@ -153,6 +160,27 @@ def doctor():
                   "DKMS has built it for this kernel", "no Secure Boot"):
         ca.check(any(line.startswith("ok") and words in line
                      for line in said.splitlines()), f"{words}: {said}")
+
+
+def autopkgtests():
+    """The names of the tests that come with the source package."""
+    with open("packaging/debian/tests/control", encoding="ascii") as file:
+        found = re.findall(r"^Tests: (.*)$", file.read(), re.MULTILINE)
+    names = [name for names in found for name in names.split()]
+    ca.check(len(names) > 1, f"autopkgtests: {names}")
+    return names
+
+
+@ca.test("an autopkgtest, as a distribution's machines run it, passes",
+         autopkgtests())
+def autopkgtest(name):
+    with tempfile.TemporaryDirectory() as directory:
+        done = subprocess.run(
+            [f"packaging/debian/tests/{name}"], check=False, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=os.environ | {"AUTOPKGTEST_TMP": directory})
+    # One that cannot be run here ends with 77, and is no success.
+    ca.equal(done.returncode, 0, done.stdout)
 
 
 @ca.test("where signatures are enforced, an unknown key's module is refused")
