@@ -315,17 +315,6 @@ int cpulist_parse(const char *s, struct cpumask *mask)
 
 /* ---------------------------------------------------------------------- device mapper */
 
-int dm_register_target(struct target_type *type)
-{
-	fuzz_world.target = type;
-	return 0;
-}
-
-void dm_unregister_target(struct target_type *type)
-{
-	fuzz_world.target = NULL;
-}
-
 /* A path or <major>:<minor> is a device of the kind that the input asks for. */
 int dm_get_device(struct dm_target *ti, const char *path, unsigned int mode, struct dm_dev **dev)
 {
@@ -370,6 +359,11 @@ int dm_read_arg_group(const struct dm_arg *arg, struct dm_arg_set *as, unsigned 
 }
 
 /* ------------------------------------------------------------------------------- keys */
+
+bool capable(int capability)
+{
+	return capability == CAP_SYS_ADMIN && !fuzz_world.is_nobody;
+}
 
 struct key_type key_type_user = { "user" };
 struct key_type key_type_logon = { "logon" };

@@ -388,8 +388,6 @@ struct target_type {
 	void (*io_hints)(struct dm_target *ti, struct queue_limits *limits);
 };
 
-int dm_register_target(struct target_type *type);
-void dm_unregister_target(struct target_type *type);
 int dm_get_device(struct dm_target *ti, const char *path, unsigned int mode, struct dm_dev **dev);
 void dm_put_device(struct dm_target *ti, struct dm_dev *dev);
 int dm_read_arg_group(const struct dm_arg *arg, struct dm_arg_set *as, unsigned int *value,
@@ -413,6 +411,9 @@ __printf(1, 2) void fuzz_log(const char *format, ...);
 	       (type)->version[1], (type)->version[2])
 
 /* -------------------------------------------------------------------------------- keys */
+
+#define CAP_SYS_ADMIN	21
+bool capable(int capability);
 
 struct rw_semaphore { int held; };
 

@@ -5,7 +5,9 @@
  */
 #include "../../dm-crypt-async.h"
 #include "../../src/map.h"
+#include "../../src/names.h"
 #include "../../src/submit.h"
+#include "fuzz.h"
 
 #include <stdlib.h>
 
@@ -90,6 +92,11 @@ void ca_dispatch_init(struct ca_device *ca)
 	ca_dispatch_reset(&ca->dispatch);
 }
 
+unsigned int ca_dispatch_emit(const struct ca_device *ca, char *result, unsigned int maxlen)
+{
+	return 0;
+}
+
 void ca_dispatch_set_fragment(struct ca_dispatch *dispatch, int direction, unsigned int bytes)
 {
 	dispatch->fragment_bytes[direction] = bytes;
@@ -128,6 +135,30 @@ void ca_softirq_free(struct ca_softirq __percpu *softirqs)
 
 void ca_zoned_init(struct ca_zoned *zoned)
 {
+}
+
+int ca_names_init(struct target_type *type)
+{
+	fuzz_world.target = type;
+	return 0;
+}
+
+void ca_names_exit(void)
+{
+}
+
+int ca_names_enter(struct ca_device *ca)
+{
+	return 0;
+}
+
+void ca_names_leave(struct ca_device *ca)
+{
+}
+
+const char *ca_names_shown(const struct dm_target *ti)
+{
+	return ti->type->name;
 }
 
 void ca_writers_init(struct ca_writers *writers, struct ca_workers *workers,

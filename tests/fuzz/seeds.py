@@ -24,7 +24,8 @@ TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 MESSAGES = ["latency on", "latency", "latency off", "tune reset",
             "tune fragment_kib=64", "tune inline_kib=0 page_limit=512",
             "tune cpus=0-1,3", "tune cpus=any", "suspend", "resume",
-            "key wipe", "key set :32:logon:ca:32", "nonsense",
+            "key wipe", "key get", "key get now", "key set :32:logon:ca:32",
+            "nonsense",
             "key set {key}", "key set {key}{key}00"]
 # What no test of the real module can have: ciphers that only the fakes of
 # kernel.c offer, keys of every type, and room for their metadata below.

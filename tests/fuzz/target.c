@@ -9,8 +9,9 @@
  *
  * Held to be true, beside what the sanitizers look for: all is given back after an error and when
  * the device is gone; a refusal has an errno and says why; a table line that was accepted is
- * printed as one that makes the same device; nothing writes beyond the room it is told; the key is
- * in no error, log or answer, nor in memory that is freed, and the words it came in are blanked.
+ * printed as one that, with the key that "key get" tells, makes the same device; nothing writes
+ * beyond the room it is told; the key is in no error, log, table or other answer, nor in memory
+ * that is freed, and the words it came in are blanked.
  */
 #include "../../dm-crypt-async.h"
 #include "../../src/cipher.h"
@@ -23,7 +24,7 @@
 
 #define MAX_WORDS	64
 #define NEEDLE		16	/* bytes of a key that give it away */
-#define ROOM		32768
+#define ROOM		FUZZ_ROOM
 
 /* The device's words, as the device mapper cuts them out. */
 struct words {
@@ -156,8 +157,10 @@ static bool construct(struct dm_target *ti, char *line, const char *input)
 	int err;
 
 	split(&words, line);
-	if (input && words.argc > 1)
+	if (input && words.argc > 1) {
 		watch_for(words.argv[1], input);
+		fuzz_tell_key(words.argv[1]);
+	}
 	err = fuzz_world.target->ctr(ti, words.argc, words.argv);
 	check_blank(&words, 1, 2);
 	if (!err)
@@ -203,25 +206,34 @@ static bool is_same(const struct ca_device *a, const struct ca_device *b)
 	       !memcmp(c->key.bytes, d->key.bytes, c->key.size);
 }
 
-/* What is printed makes the same device, which prints the same. */
+/* A table line has zeros where its second word, the key, is. */
+static void put_key(char *line, const char *text, const char *key)
+{
+	const char *zeros = strchr(text, ' ') + 1;
+
+	snprintf(line, ROOM, "%.*s%s%s", (int)(zeros - text), text, key, strchr(zeros, ' '));
+}
+
+/* What is printed makes, with the key, the same device, which prints the same. */
 static void check_round_trip(struct dm_target *ti)
 {
-	static char text[ROOM], line[ROOM], again[ROOM];
+	static char text[ROOM], line[ROOM], again[ROOM], key[ROOM], copied[ROOM];
 	struct dm_target copy = new_target(ti->len);
 	unsigned int held = fuzz_world.held;
 
 	print(ti, STATUSTYPE_TABLE, text, ROOM);
 	if (fuzz_has_key(text, strlen(text)))
 		fuzz_fail("the key is in the table", text);
-	*fuzz_parameter_show_keys = true;
-	print(ti, STATUSTYPE_TABLE, text, ROOM);
 	strscpy(line, text, sizeof(line));
+	if (fuzz_get_key(ti, key, ROOM))
+		put_key(line, text, key);
 	if (!construct(&copy, line, NULL))
 		fuzz_fail("what was printed is not accepted", text);
 	print(&copy, STATUSTYPE_TABLE, again, ROOM);
-	*fuzz_parameter_show_keys = false;
 	if (strcmp(text, again) || !is_same(ti->private, copy.private))
 		fuzz_fail("what was printed makes another device", text);
+	if (*key && (!fuzz_get_key(&copy, copied, ROOM) || strcmp(key, copied)))
+		fuzz_fail("a copy tells another key", text);
 	destruct(&copy, held);
 }
 
@@ -240,6 +252,7 @@ static void check_short(struct dm_target *ti, unsigned int size)
 			fuzz_fail("an answer without end, or with the key", "");
 	}
 	free(room);
+	fuzz_check_key(ti, size + 1);
 }
 
 /* A unit, in memory no larger than what the cipher says that it needs. */
@@ -269,31 +282,57 @@ static void check_unit(const struct ca_device *ca, bool write)
 	free(r);
 }
 
+/* What a message to a suspended device has made of the key. */
+static void note_key(const struct words *words, const char *key, int err)
+{
+	if (words->argc == 2 && !strcasecmp(words->argv[1], "wipe"))
+		fuzz_wipe_key();
+	else if (words->argc == 3 && !strcasecmp(words->argv[1], "set") && err)
+		fuzz_doubt_key();
+	else if (words->argc == 3 && !strcasecmp(words->argv[1], "set"))
+		fuzz_tell_key(key);
+}
+
+static void message(struct dm_target *ti, struct words *words, unsigned int size,
+		    const char *input)
+{
+	const struct ca_device *ca = ti->private;
+	bool is_key = words->argc > 1 && !strcasecmp(words->argv[0], "key");
+	bool gets = is_key && words->argc == 2 && !strcasecmp(words->argv[1], "get");
+	char *key = strdup(is_key && words->argc > 2 ? words->argv[2] : "");
+	char *room = calloc(1, size + 1);
+	int err;
+
+	if (!key || !room)
+		abort();
+	watch_for(key, input);
+	err = fuzz_world.target->message(ti, words->argc, words->argv, room, size + 1);
+	check_blank(words, 2, words->argc);
+	if (err == 1 && strnlen(room, size + 1) > size)
+		fuzz_fail("an answer without end", "");
+	if (!gets && fuzz_has_key(room, strnlen(room, size + 1)))
+		fuzz_fail("an answer with the key", "");
+	if (is_key && ca->cipher.key.is_suspended)
+		note_key(words, key, err);
+	fuzz_check_key(ti, size + 1);
+	free(room);
+	free(key);
+}
+
 static void send(struct dm_target *ti, char *line, unsigned int size, const char *input)
 {
 	const struct target_type *target = fuzz_world.target;
-	char *room = calloc(1, size + 1);
-	bool is_key, answers;
 	struct words words;
 
 	split(&words, line);
-	is_key = words.argc > 2 && !strcasecmp(words.argv[0], "key");
-	if (is_key)
-		watch_for(words.argv[2], input);
 	if (words.argc == 1 && !strcmp(line, "suspend")) {
 		target->postsuspend(ti);
 	} else if (words.argc == 1 && !strcmp(line, "resume")) {
 		if (!target->preresume(ti))
 			target->resume(ti);
 	} else if (words.argc) {
-		answers = target->message(ti, words.argc, words.argv, room, size + 1) == 1;
-		check_blank(&words, 2, words.argc);
-		if (answers && strnlen(room, size + 1) > size)
-			fuzz_fail("an answer without end", "");
-		if (fuzz_has_key(room, strnlen(room, size + 1)))
-			fuzz_fail("an answer with the key", "");
+		message(ti, &words, size, input);
 	}
-	free(room);
 }
 
 /* ------------------------------------------------------------------------------ inputs */

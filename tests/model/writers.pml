@@ -4,7 +4,7 @@
  *
  * What is modelled, and where it is in the module:
  *
- *	submitter		the task of a bio, below map: write_converted(), or it leaves the fragment
+ *	submitter		the task of a bio, inside map: write_converted(), or it leaves the fragment
  *				to a worker. It may have a plug: ca_writers_expect(), unplugged()
  *	worker			write_converted() in a worker, which converts reads as well
  *	add			ca_writers_add()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The documents, as far as they can be looked at without running them."""
 
+import fnmatch
 import glob
 import os
 import re
@@ -10,16 +11,9 @@ import documents
 
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
 
-# What the target's status says, in this order: stable, for who reads it.
-STATUS = """
-driver fragments reads writes read_bytes written_bytes inline queued deferred
-parked resumed trimmed mem_waits crypto_errors auth_errors driver_timeouts
-state_errors errors broken in_flight in_flight_max pages cached fragment_kib
-inline_kib page_limit cpus"""
-
 _results = []
 
-print("1..9", flush=True)       # two of them by the program that runs this
+print("1..10", flush=True)    # two of them by the program that runs this
 
 
 def point(function):
@@ -35,12 +29,6 @@ def point(function):
           function.__doc__.splitlines()[0].rstrip("."))
 
 
-def source(*patterns):
-    """The text of some files."""
-    return "\n".join(documents.read(path) for pattern in patterns
-                     for path in sorted(glob.glob(f"{TOP}/{pattern}")))
-
-
 @point
 def found():
     """Commands are found, and nothing else."""
@@ -54,7 +42,7 @@ def found():
 def each_is_run():
     """Each command in the documents is run by a test that is named."""
     missing = [f"{os.path.relpath(path, TOP)}: {command}"
-               for path in documents.files()
+               for path in documents.files() + documents.pages()
                for command in documents.commands(documents.read(path))
                if command not in documents.ALL]
     assert not missing, "\n".join(
@@ -64,7 +52,7 @@ def each_is_run():
 @point
 def rows():
     """Each row is of a command that is there, and what runs it has it."""
-    used = {command for path in documents.files()
+    used = {command for path in documents.files() + documents.pages()
             for command in documents.commands(documents.read(path))}
     unused = documents.ALL - used
     assert not unused, f"in no document: {unused}"
@@ -84,47 +72,91 @@ def targets():
     assert named and named <= have, f"not in the Makefile: {named - have}"
 
 
+def anchors(text):
+    """What the headings of a document are called in links to it."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+
+
 @point
 def links():
     """Links within the project lead somewhere."""
     for path in documents.files():
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)",
-                               documents.read(path)):
-            where = os.path.join(os.path.dirname(path), link)
+        name = os.path.relpath(path, TOP)
+        for link, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)",
+                                       documents.read(path)):
+            where = os.path.join(os.path.dirname(path), link) if link else path
             built = os.path.relpath(where, TOP).startswith("build/")
             assert built or os.path.exists(where), \
-                f"{os.path.relpath(path, TOP)}: {link} is not there"
+                f"{name}: {link} is not there"
+            assert not anchor or anchor in anchors(documents.read(where)), \
+                f"{name}: {link} has no heading {anchor}"
 
 
 @point
-def manual():
-    """The target's manual page has its options, counters and parameters."""
-    page = documents.read(f"{TOP}/docs/dm-crypt-async.7").replace("\\-", "-")
-    code = source("src/*.c", "dm-crypt-async.c")
-    words = re.findall(r"module_param\((\w+)", code)
-    words += re.findall(r'\[CA_(?:OPT|STAT)_\w+\]\s*= (?:\{ )?"(\w+)', code)
-    words += re.findall(r'^\t\[[A-Z_]+\]\s*= \{ "(\w+)", \d', code,
-                        re.MULTILINE)
-    words += STATUS.split()
-    words += re.findall(r"TRACE_EVENT\((\w+)", source("src/trace.h"))
-    assert len(words) > 40, f"only {words} are found"
-    missing = [word for word in words if not re.search(rf"\b{word}\b", page)]
-    assert not missing, f"not in docs/dm-crypt-async.7: {missing}"
+def names():
+    """Files that a document names are there."""
+    missing = []
+    for path in documents.files():
+        text = re.sub(r"^```.*?^```", "", documents.read(path),
+                      flags=re.MULTILINE | re.DOTALL)
+        for word in re.findall(r"`((?:docs|packaging|results|scripts|src|"
+                               r"tests)/[\w./*-]+)`", text):
+            if not glob.glob(f"{TOP}/{word}"):
+                missing.append(f"{os.path.relpath(path, TOP)}: {word}")
+    assert not missing, "\n".join(["not there:", *missing])
+
+
+def own_files():
+    """The files of the project, without what .gitignore names."""
+    ignored = documents.read(f"{TOP}/.gitignore").replace("/", "").split()
+    ignored.append(".git")
+    for where, directories, names in os.walk(TOP):
+        for found in directories, names:
+            found[:] = [name for name in found if not any(
+                fnmatch.fnmatch(name, pattern) for pattern in ignored)]
+        yield from (os.path.relpath(os.path.join(where, name), TOP)
+                    for name in names)
 
 
 @point
-def status():
-    """The keys of the target's status are those that are promised."""
-    code = source("src/*.c", "dm-crypt-async.c")
-    found = set(re.findall(r'\[CA_STAT_\w+\]\s*= "(\w+)', code))
-    for text in re.findall(r'DMEMIT\("([^"]*)"', code):
-        if "," not in text:         # of IMA's measurement
-            found |= set(re.findall(r"(?<![%\w])(\w+)=(?:%|$)", text))
-    found |= set(re.findall(r'^\t\[[A-Z_]+\]\s*= \{ "(\w+)", \d', code,
-                            re.MULTILINE))
-    wanted = set(STATUS.split())
-    assert found == wanted, (f"new: {sorted(found - wanted)}, "
-                             f"gone: {sorted(wanted - found)}")
+def maintainers():
+    """Each file belongs to an entry of MAINTAINERS, and none is empty."""
+    patterns = re.findall(r"^F:\t(.+)$",
+                          documents.read(f"{TOP}/MAINTAINERS"), re.MULTILINE)
+    files = list(own_files())
+    assert len(files) > 100, files
+    used = set()
+    for path in files:
+        found = [pattern for pattern in patterns if path == pattern or (
+            pattern.endswith("/") and path.startswith(pattern))]
+        assert found, f"{path} is in no entry"
+        used.update(found)
+    assert used == set(patterns), f"no files: {set(patterns) - used}"
+
+
+@point
+def versions():
+    """The changelog has its form, and README.md names the version."""
+    module = ".".join(re.findall(
+        r"^#define CA_VERSION_(?:MAJOR|MINOR|PATCH)\s+(\d+)",
+        documents.read(f"{TOP}/dm-crypt-async.h"), re.MULTILINE))
+    text = documents.read(f"{TOP}/CHANGELOG.md")
+    found = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    for heading in found:
+        assert re.fullmatch(r"\[\d+\.\d+\.\d+\] - (Unreleased|"
+                            r"\d{4}-\d\d-\d\d)", heading), heading
+    numbers = [tuple(map(int, re.findall(r"\d+", each.split("]")[0])))
+               for each in found]
+    assert numbers == sorted(numbers, reverse=True), "newest first"
+    assert f"[{module}]" in " ".join(found), f"{module} is not in it"
+    assert all("Unreleased" not in each for each in found[1:]), found
+    kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed",
+                     "Security"}, kinds
+    assert f"Version {module};" in documents.read(f"{TOP}/README.md"), \
+        f"README.md does not say that the version is {module}"
 
 
 sys.exit(not all(_results))

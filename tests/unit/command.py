@@ -5,12 +5,15 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 
-from crypt_async import bench, ioctl, keys, main, move, report, top, tuning
+from crypt_async import (bench, bench_report, cryptsetup, interrupts, ioctl,
+                         keys, main, move, report, top, tuning)
 from crypt_async.mapping import Line
+from made_up_report import facts
 from points import end, equal, point
 
 TOP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
@@ -69,6 +72,8 @@ def usage():
     for words in (["fly"], [], ["adopt"], ["adopt", "--all", "x"],
                   ["adopt", "--fast", "x"], ["open", "x"], ["tune"],
                   ["tune", "x", "speed=1"], ["tune", "x"], ["top", "-n"],
+                  ["close"], ["suspend"], ["resume"], ["cryptsetup"],
+                  ["close", "--fast", "x"], ["resume", "-d", "F"],
                   ["top", "-n", "many"], ["top", "-n", "0"],
                   ["top", "-d", "-1"], ["top", "-d", "nan"],
                   ["status", "--xml"], ["status", "--js"], ["bench"],
@@ -87,22 +92,197 @@ def words():
     """What is behind -- or the two words of open is cryptsetup's."""
     seen = []
     old = move.move_each, move.load_module, move.open_volume
+    others = cryptsetup.each, cryptsetup.resume, cryptsetup.cryptsetup
     move.move_each = move.open_volume = lambda *args: seen.append(args) or 0
+    cryptsetup.each = cryptsetup.resume = cryptsetup.cryptsetup = \
+        move.move_each
     move.load_module = lambda: None
     try:
         for given, wanted in (
-                ("adopt a b", (["a", "b"], False, "crypt-async", [])),
-                ("adopt a -- --key-file F", (["a"], False, "crypt-async",
-                                             ["--key-file", "F"])),
-                ("release --all -- -d F", ([], True, "crypt", ["-d", "F"])),
+                ("adopt a b", (["a", "b"], False,
+                               move.Way("crypt-async", []))),
+                ("adopt a -- --key-file F", (
+                    ["a"], False,
+                    move.Way("crypt-async", ["--key-file", "F"]))),
+                ("release --all -- -d F", ([], True,
+                                           move.Way("crypt", ["-d", "F"]))),
                 ("open d n --readonly -d F", ("d", "n",
                                               ["--readonly", "-d", "F"])),
                 ("open d n", ("d", "n", [])),
-                ("open d n -- x", ("d", "n", ["--", "x"]))):
+                ("open d n -- x", ("d", "n", ["--", "x"])),
+                ("close a b", (["a", "b"], "close")),
+                ("suspend a", (["a"], "luksSuspend")),
+                ("resume a -d F", ("a", ["-d", "F"])),
+                ("cryptsetup -q status a", (["-q", "status", "a"],))):
             equal(main.run(given.split()), 0, given)
             equal(seen.pop(), wanted, given)
     finally:
         move.move_each, move.load_module, move.open_volume = old
+        cryptsetup.each, cryptsetup.resume, cryptsetup.cryptsetup = others
+
+
+@point
+def action_of_cryptsetup():
+    """Its action is found behind options with and without values."""
+    text = subprocess.run(["cryptsetup", "--help"], text=True, check=True,
+                          capture_output=True).stdout
+    for given, wanted in (
+            ("reencrypt /dev/x", ["reencrypt"]),
+            ("-q --key-file F reencrypt x", ["reencrypt"]),
+            ("--key-file=F -d F reencrypt", ["reencrypt"]),
+            ("-dF -c=x reencrypt", ["reencrypt"]),
+            ("-qd F reencrypt", ["reencrypt"]),
+            ("-qdF reencrypt", ["reencrypt"]),
+            ("-- reencrypt x", ["reencrypt"]),
+            ("--debug -- reencrypt x", ["reencrypt"]),
+            ("--key-file reencrypt open x y", ["open"]),
+            ("-d reencrypt open x y", ["open"]),
+            ("-qd reencrypt open x y", ["open"]),
+            ("open reencrypt reencrypt", ["open"]),
+            ("--no-such-option reencrypt x", ["reencrypt", "x"]),
+            ("--no-such-option F reencrypt", ["F", "reencrypt"]),
+            ("-q --no-such --key-file F reencrypt",
+             ["--key-file", "F", "reencrypt"]),
+            ("-qX F reencrypt", ["F", "reencrypt"]), ("-Xd y", ["y"]),
+            ("--encrypt --header F reencrypt x", ["reencrypt"]),
+            ("--version", []), ("-d", []), ("", [])):
+        equal(cryptsetup.actions(given.split(), text), wanted, given)
+
+
+def forked_on_fake(text, function):
+    """Call a function in a process of its own, on a cryptsetup that is a
+    Python program; its exit status."""
+    with tempfile.TemporaryDirectory() as directory:
+        fake = f"{directory}/cryptsetup"
+        with open(fake, "w", encoding="ascii") as file:
+            file.write(f"#!{sys.executable}\n{text}")
+        os.chmod(fake, 0o755)
+        sys.stdout.flush()
+        pid = os.fork()
+        if not pid:
+            code = 99
+            # Other points have held them in this process.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            try:
+                os.environ["PATH"] = f"{directory}:{os.environ['PATH']}"
+                program = cryptsetup.Cryptsetup.__new__(cryptsetup.Cryptsetup)
+                program.environment = dict(os.environ)
+                code = function(program)
+            except BaseException as error:  # pylint: disable=W0718
+                code = main._ended(error)
+            finally:
+                os._exit(code)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@point
+def cryptsetup_and_signals():
+    """What cryptsetup gets to hear is not held from it."""
+    # Not sh, which lets go of signals by itself.
+    fake = ("import signal, sys\n"
+            "sys.exit(bool(signal.pthread_sigmask(signal.SIG_BLOCK, ())))")
+
+    def become(program):
+        interrupts.hold()
+        program.become(["close"])
+
+    def run(program):
+        interrupts.hold()
+        return program.run("close")
+    equal(forked_on_fake(fake, become), 0, "become")
+    equal(forked_on_fake(fake, run), 0, "run")
+
+
+@point
+def cryptsetup_is_not_killed():
+    """Ctrl-C while it closes one: it ends what it does, and no other is
+    begun."""
+    fake = ("import os, signal, sys, time\n"
+            "os.kill(os.getppid(), signal.SIGINT)\n"
+            "time.sleep(0.3)\n"
+            "open(os.environ['CA_DONE'], 'a').write(sys.argv[-1])")
+
+    class Known:
+        """A mapping that is there."""
+        def __init__(self, name):
+            self.name = self.shown = name
+
+        def alone(self):
+            """Nobody else is at work on it."""
+            return contextlib.nullcontext()
+
+        def left_table(self):
+            """It has no other table."""
+            return False
+
+    def close(program):
+        cryptsetup._known = Known
+        cryptsetup._prepared = lambda: program
+        main.need_root = lambda: None
+        os.environ["CA_DONE"] = program.environment["CA_DONE"] = done.name
+        return main.run(["close", "a", "b"])
+    with tempfile.NamedTemporaryFile("r") as done:
+        equal(forked_on_fake(fake, close), 130, "the exit status")
+        equal(done.read(), "a", "what was closed")
+
+
+@point
+def cryptsetup_with_library():
+    """cryptsetup is asked whether the library is in it, and told of no other
+    one than that."""
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["make", "-s", "-C", TOP, "preload",
+                        f"PRELOAD_OUT={directory}"], check=True)
+        library = f"{directory}/{cryptsetup.LIBRARY}"
+        old = os.environ.get(cryptsetup.WHERE)
+        try:
+            os.environ[cryptsetup.WHERE] = library
+            program = cryptsetup.Cryptsetup()
+            assert "Usage: cryptsetup" in program.help, program.help
+            for before in "", "/lib/x.so":
+                os.environ["LD_PRELOAD"] = before
+                said = subprocess.run(
+                    ["sh", "-c", "env"], check=True, text=True,
+                    env=cryptsetup.Cryptsetup().environment,
+                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+                equal([line for line in said.splitlines()
+                       if line.startswith(("LD_PRE", cryptsetup.BEFORE))],
+                      [f"LD_PRELOAD={before}"] if before else [],
+                      "what a program starts others with")
+            for wrong in ("nothing", ""):
+                with open(library, "w", encoding="ascii") as file:
+                    file.write(wrong)
+                try:
+                    cryptsetup.Cryptsetup()
+                    raise AssertionError("a library that is none")
+                except main.Problem as problem:
+                    assert "does not load" in str(problem), problem
+        finally:
+            os.environ.pop(cryptsetup.WHERE)
+            os.environ.pop("LD_PRELOAD", None)
+            if old:
+                os.environ[cryptsetup.WHERE] = old
+
+
+@point
+def older_module():
+    """A module that does not tell keys is named before cryptsetup runs."""
+    old = (cryptsetup.parameter, cryptsetup.is_loaded,
+           cryptsetup.load_module, cryptsetup.Cryptsetup)
+    cryptsetup.is_loaded = lambda _module: True
+    cryptsetup.load_module = cryptsetup.Cryptsetup = lambda: None
+    try:
+        for shown in "N", "Y", None:
+            cryptsetup.parameter = {"show_keys": shown}.get
+            try:
+                cryptsetup._prepared()
+                equal(shown, None, "show_keys")
+            except main.Problem as problem:
+                assert shown and "is older" in str(problem), problem
+    finally:
+        (cryptsetup.parameter, cryptsetup.is_loaded, cryptsetup.load_module,
+         cryptsetup.Cryptsetup) = old
 
 
 @point
@@ -151,7 +331,8 @@ def no_traceback():
             (PermissionError(13, "Permission denied", "/dev/x"), 2, "/dev/x"),
             (KeyError("x"), 70, "KeyError"), (StopIteration(), 70, "StopIt"),
             (UnicodeDecodeError("utf-8", b"x", 0, 1, "y"), 70, "Unicode"),
-            (MemoryError(), 3, "memory"), (KeyboardInterrupt(), 130, "")):
+            (MemoryError(), 3, "memory"), (KeyboardInterrupt(), 130, ""),
+            (interrupts.Ended(15), 143, "ended")):
         code, text = ends(error, False)
         equal(code, wanted, f"{error!r}: {text}")
         assert said in text and "Traceback" not in text, text
@@ -217,6 +398,10 @@ def completion():
         for number, (name, uuid) in enumerate((
                 ("home", "CRYPT-LUKS2-0-home"), (r"my\x20disk", ""),
                 ("vg-root", "LVM-0"),
+                ("crypt-async-check-0-1-2", "CRYPT-ASYNC-TEMP-x"),
+                ("crypt-async-key-0-1-2",
+                 "CRYPT-LUKS2-0-crypt-async-key-0-1-2"),
+                ("crypt-async-key-mine", "CRYPT-LUKS2-0-mine"),
                 (r"gr\xc3\xb6\xc3\x9fe", "CRYPT-P"))):
             os.makedirs(f"{sysfs}/block/dm-{number}/dm")
             for file, value in (("name", name), ("uuid", uuid)):
@@ -231,10 +416,11 @@ def completion():
               "settings")
         equal(set(offered("crypt-async", "bench")), {*BENCH, "--json",
                                                      "--help"}, "of bench")
-        mappings = {"home", r"my\ disk", "größe"}
+        mappings = {"home", r"my\ disk", "größe", "crypt-async-key-mine"}
         for command, options in (
                 ("adopt", {"--all"}), ("release", {"--all"}),
                 ("status", {"--json", "--openmetrics"}), ("tune", set()),
+                ("close", set()), ("suspend", set()), ("resume", set()),
                 ("top", {"-n", "-d", "--json"})):
             equal(set(offered("crypt-async", command)),
                   {*mappings, *options, "--help"}, command)
@@ -308,17 +494,21 @@ def benchmark():
     minute = how.rounds * how.expected
     assert minute <= 90, f"{minute} s to read"
     how.write = True
-    assert how.rounds * how.expected <= 150, "to read and write"
+    assert how.rounds * how.expected <= 180, "to read and write"
     equal(len(how.cells), 2 * len(names), "cells with writes")
 
 
 @point
 def benchmark_json():
-    """bench --json is what was measured, and what became of it."""
-    how = bench.How(None, json=True)
+    """bench --json is a report that the checker takes, with all rates."""
+    how = bench.How(None, json=True, write=True, rounds=2)
+    machine = facts(bench_report.TOOL)
     with tempfile.TemporaryDirectory() as directory:
+        device = f"{directory}/disk"
+        with open(device, "wb") as file:
+            file.truncate(64 << 20)
         how.report = f"{directory}/page.html"
-        cells = [{"name": cell.name, "stack": cell.stack_name,
+        cells = [{"name": cell.work_name, "stack": cell.stack_name,
                   "work": cell.work_name, "ways": cell.ways,
                   "size": cell.size, "cipher_ns": [],
                   "rates": {name: [2.0, 4.0] for name in
@@ -327,11 +517,14 @@ def benchmark_json():
         text = io.StringIO()
         with contextlib.redirect_stdout(text), \
                 contextlib.redirect_stderr(io.StringIO()):
-            bench._report(how, bench._told(how, 1, "xts-aes", cells))
+            bench._show(how, machine, bench._told(
+                how, device, machine, seed=1, driver="xts-aes", cells=cells))
         found = json.loads(text.getvalue())
-        equal(found["measured"]["cells"], cells, "measured")
-        equal([cell["to_best"][0] for cell in found["reduced"]["cells"]],
-              [1] * len(cells), "reduced")
+        equal(bench_report.problems(found), [], "the checker")
+        equal([cell["rates"] for cell in found["cells"]],
+              [cell["rates"] for cell in cells], "measured")
+        equal({name: found[name] for name in machine}, machine, "machine")
+        assert directory not in text.getvalue(), "it has a path"
         assert os.path.getsize(how.report), "the page"
 
 

@@ -2,15 +2,17 @@
 /*
  * Tests the decision where a fragment is converted: every combination of its arguments against
  * rules that are written down here, and once more as a table of cases that matter, with the place
- * by name. Then the averages of how long a conversion takes, what is overdue, and the sizes of the
- * parts that a bio is split into.
+ * by name. Then the averages of how long a conversion takes, what is overdue, the sizes of the
+ * parts that a bio is split into, and when a lone bio is given away to see whether others follow.
  */
 #include <limits.h>
 #include <stdio.h>
 
 #include "../../src/decide.h"
+#include "../../src/probe.h"
 
 #define KIB 1024
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 #define COMBINATIONS (6 * 128)
 
 static int failures;
@@ -325,6 +327,94 @@ static void check_splits(void)
 	      "shared: a part of the rest, and no less than the least");
 }
 
+/* ------------------------------------------------------------------------------ probes */
+
+#define SECOND 100	/* jiffies */
+#define LATEST (SECOND / CA_PROBE_LATEST)
+#define CHANGE (SECOND / CA_PROBE_CHANGE)
+
+/* Lone bios of one kind of work up to the next probe, a jiffy each @per_jiffy of them. */
+static unsigned int until_probe(struct ca_probe *probe, unsigned long work, unsigned long *now,
+				unsigned int per_jiffy)
+{
+	unsigned int count = 1;
+
+	while (count < 5000 && ca_probe_is_lone(probe, work, *now, SECOND))
+		if (count++ % per_jiffy == 0)
+			++*now;
+	return count;
+}
+
+static void check_gaps(void)
+{
+	static const unsigned int wanted[] = { 16, 32, 64, 128, 256, 512, 512, 512 };
+	struct ca_probe probe = { .gap = CA_PROBE_MIN };
+	unsigned long now = 1000;
+	int ok = 1;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(wanted); i++)
+		ok &= until_probe(&probe, 1, &now, 10000) == wanted[i];
+	point(ok, "probes of quick bios become rare, but for one of 512");
+
+	ok = 1;
+	for (i = 0; i < 16; i++)
+		ok &= until_probe(&probe, 1, &now, 200) == CA_PROBE_MAX;
+	point(ok, "for as long as the work is the same");
+
+	ok = 1;
+	now += LATEST;
+	until_probe(&probe, 1, &now, 10);
+	for (i = 0; i < 8; i++)
+		ok &= until_probe(&probe, 1, &now, 10) <= 10 * (LATEST + 1);
+	point(ok, "and those of slow bios come after a time");
+	ok = 1;
+	for (i = 0; i < 8; i++)
+		ok &= until_probe(&probe, 1, &now, 1) == CA_PROBE_MIN;
+	point(ok, "but not more often than after 16 bios");
+}
+
+static void check_other_work(void)
+{
+	struct ca_probe probe = { .gap = CA_PROBE_MIN };
+	unsigned int probes = 0;
+	unsigned long now = 1000;
+	unsigned int i;
+
+	for (i = 0; i < 8; i++)
+		until_probe(&probe, 1, &now, 10000);
+	point(until_probe(&probe, 2, &now, 10000) == CA_PROBE_MAX, "other work again waits");
+	now += LATEST;
+	until_probe(&probe, 2, &now, 10000);
+	point(until_probe(&probe, 1, &now, 10000) == CA_PROBE_MIN, "other work is looked at soon");
+	point(until_probe(&probe, 1, &now, 10000) == 2 * CA_PROBE_MIN, "and then less often");
+
+	/* Two kinds in turns, 5000 bios in a time in which a probe may be made for each change. */
+	for (i = 0; i < 8; i++)
+		until_probe(&probe, 3, &now, 10000);
+	now += CHANGE;
+	for (i = 0; i < 5000; i++)
+		probes += !ca_probe_is_lone(&probe, 3 + i % 2, now, SECOND);
+	printf("# %u probes\n", probes);
+	point(probes >= 10 && probes <= 20, "mixed work has no more probes than other work");
+}
+
+static void check_depth(void)
+{
+	struct ca_probe probe = { .gap = CA_PROBE_MIN };
+	unsigned long now = 1000;
+	unsigned int i;
+	int ok = 1;
+
+	for (i = 0; i < 8; i++)
+		until_probe(&probe, 1, &now, 10000);
+	ca_probe_saw_depth(&probe);
+	for (i = 0; i < CA_PROBE_DEEP; i++)
+		ok &= !ca_probe_is_lone(&probe, 1, now, SECOND);
+	point(ok, "bios that come one by one after others were in flight are taken for many");
+	point(until_probe(&probe, 1, &now, 10000) == CA_PROBE_MIN, "and looked at soon");
+}
+
 int main(void)
 {
 	static const struct {
@@ -376,6 +466,9 @@ int main(void)
 	check_overdue();
 	check_splits();
 	check_writes();
+	check_gaps();
+	check_other_work();
+	check_depth();
 	for (i = 0; cases[i].text; i++)
 		point(ca_decide(&cases[i].choice) == cases[i].where, cases[i].text);
 	printf("1..%d\n", number);

@@ -50,6 +50,48 @@ def dkms():
 
 
 @point
+def headers():
+    """Which package doctor names for the headers: the kernel's own, and the
+    one that follows it, on whatever machine."""
+    old = doctor.RELEASE
+    for release, follows in (
+            ("6.12.1+deb13-amd64", ", or linux-headers-amd64 for every"),
+            ("6.12.1+deb13-arm64-16k", ", or linux-headers-arm64-16k for"),
+            ("6.1.0-50-s390x", ", or linux-headers-s390x for every kernel"),
+            ("6.12.1", "")):
+        doctor.RELEASE = release
+        doctor._findings.clear()
+        doctor._headers()
+        (_, _, said), = doctor._findings
+        assert said.startswith(f"apt install linux-headers-{release}{follows}")
+        equal(", or" in said, bool(follows), said)
+    doctor.RELEASE = old
+
+
+@point
+def driver():
+    """The module that doctor names for AES instructions is this machine's."""
+    old = doctor.read, doctor.os
+    crypto = "name : xts(aes)\ndriver : xts(ecb(aes-generic))\npriority : 100"
+    for machine, flags, module in (
+            ("x86_64", "flags : fpu aes avx", "aesni_intel"),
+            ("aarch64", "Features : fp aes pmull", "aes_ce_blk"),
+            ("aarch64", "Features : fp pmull", None),
+            ("aarch64", "Features : fp aes\n", "aes_ce_blk"),
+            ("s390x", "features : esan3 aes", None)):
+        doctor.read = {"/proc/crypto": crypto, "/proc/cpuinfo": flags}.get
+        doctor.os = types.SimpleNamespace(
+            uname=lambda machine=machine: types.SimpleNamespace(
+                machine=machine))
+        doctor._findings.clear()
+        doctor._driver()
+        doctor.read, doctor.os = old
+        (fine, _, said), = doctor._findings
+        equal(fine, module is None, (machine, flags))
+        assert fine or f"modprobe {module}, " in said, said
+
+
+@point
 def built_in():
     """Where dm-crypt is built in, takeover is refused and doctor says why."""
     old = vars(takeover)["LISTS"], doctor.TAKEOVER, takeover.TAKEOVER
@@ -89,7 +131,33 @@ def built_in():
             takeover.LISTS, doctor.TAKEOVER, takeover.TAKEOVER = old
 
 
+@contextlib.contextmanager
+def parameter(value):
+    """obey_no_workqueue of a module that is made up."""
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(value + "\n")
+        file.flush()
+        old, pinned.OBEY = pinned.OBEY, file.name
+        try:
+            yield
+        finally:
+            pinned.OBEY = old
+
+
 @point
+def hints():
+    """Flags without a workqueue count only where the module obeys them."""
+    words = ["no-read-workqueue", "no_write_workqueue", "same-cpu-crypt"]
+    for value, found in (("Y", FLAGS), ("N", FLAGS[2:])):
+        with parameter(value):
+            equal(pinned._known(words), found, value)
+    old, pinned.OBEY = pinned.OBEY, "/nonexistent"
+    equal(pinned._known(words), FLAGS[2:], "no module")
+    pinned.OBEY = old
+
+
+@point
+@parameter("Y")
 def flags():
     """Flags that keep work on one processor are found wherever they are."""
     line = Line(0, 8, "crypt", PARAMS.replace(
@@ -125,6 +193,7 @@ def flags():
 
 
 @point
+@parameter("Y")
 def flags_named():
     """doctor names them, and takes those for wrong that hold the module up."""
     class Mapping:
@@ -197,6 +266,8 @@ class Volume:
     """A mapping, by its minor number."""
     shown = "v 1"
 
+    alone, left_table = contextlib.nullcontext, bool
+
     def __init__(self, minor, uuid="CRYPT-LUKS2-0-v"):
         self.dev, self.uuid = os.makedev(253, minor), uuid
 
@@ -236,13 +307,13 @@ def grub_said():
     move.stands_in = lambda: False
     move.say = said.append
     move._why_not = lambda *_: said.append("looked")
-    move._switch = lambda *_: said.append("switched")
+    move._switch = lambda *_: said.append("switched") or 0.0
     move.keep_private = lambda: None
     move.keys = types.SimpleNamespace(
         table_with_keys=lambda mapping: mapping.table())
     try:
         with machine():
-            move.move(Volume(0), "crypt-async")
+            move.move(Volume(0), move.Way("crypt-async"))
             at = next(at for at, text in enumerate(said)
                       if "update-grub" in text)
             assert at < said.index("switched"), said
@@ -251,7 +322,7 @@ def grub_said():
                 line = Line(0, 8, {"crypt": "crypt-async"}.get(
                     target, "crypt"), PARAMS)
                 said.clear()
-                move.move(Volume(minor), target)
+                move.move(Volume(minor), move.Way(target))
                 assert not any("update-grub" in text for text in said), said
             for target, wrong in (("crypt-async", 1), ("crypt", 0)):
                 line = Line(0, 8, target, PARAMS)

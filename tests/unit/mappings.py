@@ -11,8 +11,8 @@ import tempfile
 import time
 
 import made_up
-from crypt_async import (common, ioctl, keys, mapping, move, names, report,
-                         tuning, verify)
+from crypt_async import (common, doctor, ioctl, keys, leftovers, mapping, move,
+                         names, ramdisk, report, temporary, tuning)
 from points import end, equal, point
 
 KEY = "0123456789abcdef" * 8
@@ -23,6 +23,9 @@ STATUS = " ".join(f"{key}=0" for key in (
     "inline", "queued", "deferred", "parked", "resumed", "trimmed",
     "mem_waits", *report.FAULTS, "broken", "in_flight", "in_flight_max",
     "pages", "cached", *report.SETTINGS))
+REFERRED = [(0, 32768, "crypt", CRYPT[0][3].replace(
+    KEY, ":64:logon:cryptsetup:0-d0"))]
+LUKS = "CRYPT-LUKS2-0123456789abcdef0123456789abcdef-v"
 MANY = 2000
 
 
@@ -89,9 +92,227 @@ def passing():
     """What another run of the command has for a moment is left alone."""
     made = dm()
     made.make("mine", CRYPT)
-    made.make("crypt-async-key-0-1", CRYPT)
-    made.make("crypt-async-check-0-1", ASYNC)
-    equal([found.name for found, _ in mapping.encrypted()], ["mine"], "all")
+    for name in ("crypt-async-key-0-1-2-zero", "crypt-async-check-0-1-2",
+                 "crypt-async-bench-0-1-2", "crypt-async-selftest-1-1-2"):
+        made.make(name, ASYNC, uuid=temporary.MARK + name)
+    made.make("crypt-async-selftest-1-1-9", CRYPT)
+    made.make("crypt-async-key-0-1-2", CRYPT,
+              uuid=LUKS[:-1] + "crypt-async-key-0-1-2")
+    made.make("crypt-async-key-0-3-4", CRYPT)
+    equal([found.name for found, _ in mapping.encrypted()],
+          ["crypt-async-key-0-3-4", "crypt-async-selftest-1-1-9", "mine"],
+          "all but what is ours")
+
+
+def dead(kind, number="7", last=""):
+    """The name of a mapping of a run that is over."""
+    return f"{kind}{number}-4194305-9{last}"
+
+
+@point
+def removes_leftovers():
+    """What runs that are over have left is found, in an order in which it can
+    be removed, and nothing of others."""
+    made = dm()
+    live = temporary.name_for(temporary.CHECK, 7)
+    again = f"{temporary.BENCH}0-{os.getpid()}-1"   # another process's number
+    key, zero = dead(temporary.KEY), dead(temporary.KEY, last=temporary.ZERO)
+    tags, upper = dead(temporary.SELFTEST, "9"), dead(temporary.SELFTEST,
+                                                      "10")
+    for name in (live, again, zero, tags, upper):
+        made.make(name, ASYNC, uuid=temporary.MARK + name)
+    luks = LUKS[:-1]
+    below = os.makedev(253, made.made[zero.encode()].minor)
+    made.make(key, CRYPT, uuid=luks + key, lower=(below,))
+    half = dead(temporary.KEY, "8")
+    made.make(half, uuid=luks + half)
+    for name, uuid, lower in (
+            (dead(temporary.CHECK), "", ()),
+            (dead(temporary.SELFTEST), "", ()),
+            (dead(temporary.CHECK, "6"), "my-own", ()),
+            (dead(temporary.KEY, "5"), luks + dead(temporary.KEY, "5"),
+             (os.makedev(8, 0),)),
+            ("crypt-async-check-mine", "", ())):
+        made.make(name, CRYPT, uuid=uuid, lower=lower)
+    found = [each.name for each in temporary.leftovers(
+        mapping.all_mappings())]
+    equal(sorted(found), sorted([again, zero, key, half, tags, upper]),
+          "which")
+    assert found.index(key) < found.index(zero), found
+    assert found.index(upper) < found.index(tags), found
+    with patched(doctor, encrypted=lambda: ()):
+        doctor._findings.clear()
+        doctor._leftovers()
+    said = [text.split()[0] for _, text, advice in doctor._findings
+            if "selftest removes it" in advice]
+    equal(said, found, "what doctor names")
+    equal(leftovers.remove(), len(found), "how many")
+    equal([name.decode() for name in made.made if name.decode() in found], [],
+          "removed")
+    equal(len(made.made), 6, "others")
+
+
+@point
+def ram_disks():
+    """A RAM disk is taken for left only while it is the one that was left."""
+    with tempfile.TemporaryDirectory() as directory:
+        path, sizes = f"{directory}/ram-disk", ramdisk._PARAMETERS
+        own = "{} {}".format(*temporary.this_run())
+
+        def read(name):
+            return common.read(name) if name == path else \
+                sizes[os.path.basename(name)]
+
+        def told(text, loaded):
+            if text is not None:
+                with open(path, "w", encoding="ascii") as file:
+                    file.write(text)
+            with patched(ramdisk, OWNER=path, read=read,
+                         is_loaded=lambda _: loaded):
+                return ramdisk.is_left(), os.path.exists(path)
+
+        equal(told("4194305 9\n", True), (True, True), "of one that is over")
+        equal(told("4194305 9\n", False), (False, False), "unloaded since")
+        equal(told(None, True), (False, False), "another one, of the user's")
+        equal(told(own, False), (False, True), "of one that begins")
+        equal(told(own, True), (False, True), "of one that runs")
+        for text in ("", "x y", "4194305", "4194305 9 9", "\0\0", "1 2\n3"):
+            equal(told(text, True), (False, True), f"damaged: {text!r}")
+
+
+@point
+def second_tables():
+    """A table that a killed run has loaded is dropped before another move,
+    doctor names it; those of others stay."""
+    shown = [(0, 32768, "crypt", CRYPT[0][3].replace(KEY, "0" * 128))]
+    for loaded, is_ours in ((ASYNC, True), (shown, True), (None, False),
+                            ([(0, 8, "linear", "254:0 0")], False),
+                            ([(0, 8, *ASYNC[0][2:])], False)):
+        made = dm()
+        made.make("my disk".replace(" ", r"\x20"), CRYPT, loaded=loaded)
+        found, = mapping.all_mappings()
+        equal(found.left_table(), is_ours, loaded)
+        doctor._findings.clear()
+        doctor._leftovers()
+        equal([advice for _, _, advice in doctor._findings
+               if "dmsetup clear 'my disk';" in advice] != [], is_ours,
+              "doctor")
+        ioctl.lock(0)
+        doctor._findings.clear()
+        doctor._leftovers()
+        equal(doctor._findings, [], "while a run is at work on it")
+        ioctl.unlock(0)
+        quietly(leftovers.tidy, found)
+        equal(made.made[rb"my\x20disk"].loaded, None if is_ours else loaded,
+              "what is loaded")
+
+
+@point
+def whose():
+    """A line is this module's by its name, or by a status with a driver."""
+    for target in ("crypt", "crypt-async", "linear"):
+        for status, names_it in (
+                ("", False), ("driver=xts", True), ("a=1", False),
+                ("a=1 driver=xts fragments=2", True), ("driver", False),
+                ("mydriver=xts", False)):
+            made, is_ours = dm(), target == "crypt-async" or \
+                target == "crypt" and names_it
+            made.make("v", [(0, 8, "linear", "254:0 0"),
+                            (8, 8, target, CRYPT[0][3])],
+                      status=["driver=xts", status])
+            found = mapping.Mapping("v")
+            first, line = found.table()
+            equal((first.is_ours, first.home), (False, "linear"), "another's")
+            equal((line.is_ours, line.home),
+                  (is_ours, "crypt-async" if is_ours else target),
+                  f"{target}, {status!r}")
+            equal(len(found.status()), target != "linear" and names_it,
+                  f"lines with a status: {target}, {status!r}")
+
+
+@point
+def not_loaded():
+    """Without the module, a status is not asked for."""
+    made = dm()
+    made.make("v", CRYPT, status="driver=xts")
+    with patched(mapping, is_loaded=lambda name: False):
+        line, = mapping.Mapping("v").table()
+    equal(line.is_ours, False, "it cannot be")
+    equal(made.calls[ioctl.TABLE_STATUS], 1, "how often it was asked")
+
+
+@point
+def goes_away():
+    """A mapping goes, or its table changes, before its status is read."""
+    made = dm()
+    made.make("v", CRYPT * 2, status="driver=xts")
+    found, answer = mapping.Mapping("v"), made._do
+
+    def shorter(command, *args):
+        result = answer(command, *args)
+        if command == ioctl.TABLE_STATUS:
+            made.made[b"v"].table = made.made[b"v"].table[:1]
+        return result
+
+    def gone(command, *args):
+        result = answer(command, *args)
+        if command == ioctl.TABLE_STATUS:
+            made.made.clear()
+        return result
+    made._do = shorter
+    equal([line.is_ours for line in found.table()], [True, False], "shorter")
+    made._do = gone
+    equal(list(mapping.encrypted()), [], "gone")
+
+
+@point
+def names_of_target():
+    """What each value of replace_dm_crypt means for tables, old and new."""
+    ours = mapping.Line(*ASYNC[0])
+    shown = mapping.Line(*CRYPT[0])
+    shown.is_ours = True
+    for value, stands_in, own, looks in (
+            ("N", False, "crypt-async", False),
+            ("Y", True, "crypt-async", False),
+            ("only", True, "crypt", True),
+            ("shown", False, "crypt-async", True),
+            (None, False, "crypt-async", False)):
+        with patched(mapping, parameter=lambda name, value=value: value):
+            equal((mapping.stands_in(), mapping.own_target(),
+                   mapping.looks_like_crypt()), (stands_in, own, looks), value)
+            equal(shown.again(), CRYPT[0] if stands_in else ASYNC[0],
+                  f"{value}: ours, shown as crypt")
+            equal(mapping.Line(*CRYPT[0]).again(), CRYPT[0],
+                  f"{value}: dm-crypt's")
+    equal(ours.again(), ASYNC[0], "under its own name")
+    equal(mapping.Line(0, 8, "linear", "254:0 0").again(),
+          (0, 8, "linear", "254:0 0"), "another target's")
+
+
+@point
+def second_table_shown():
+    """A killed run's second table is found beside one that is shown."""
+    shown = [(0, 32768, made_up.SHOWN, CRYPT[0][3])]
+    for used, loaded in ((CRYPT, shown), (shown, CRYPT), (shown, ASYNC)):
+        made = dm()
+        made.make("v", used, loaded=loaded)
+        equal(mapping.Mapping("v").left_table(), True, "it is left")
+    made.make("w", shown, loaded=[(0, 32768, "linear", "254:0 0")])
+    equal(mapping.Mapping("w").left_table(), False, "of others")
+
+
+@point
+def one_at_a_time():
+    """No two runs move the same mapping, others at the same time."""
+    dm().make("v", CRYPT)
+    found = mapping.Mapping("v")
+    ioctl.lock(7)
+    ioctl.lock(os.minor(found.dev))
+    try:
+        move.move(found, move.Way("crypt-async"))
+        raise AssertionError("it is moved")
+    except common.Problem as problem:
+        equal(problem.code, common.BUSY, str(problem))
 
 
 @point
@@ -273,7 +494,8 @@ def two_long_names():
     for last in "12":
         made.make("n" * 126 + last, CRYPT)
         found.append(mapping.Mapping("n" * 126 + last))
-    first, second = (verify.name_for(each) for each in found)
+    first, second = (temporary.name_for(temporary.CHECK, os.minor(each.dev))
+                     for each in found)
     assert first != second, first
     assert len(first) < 128, first
 
@@ -298,9 +520,10 @@ def each_moved():
                 del made.made[b"vanishing"]
                 raise OSError(6, "No such device or address")
             moved.append((found.name, to, again(OSError(126, "no key"))))
+            return 0.0
         with patched(move, _switch=switch, load_module=lambda: None,
                      keep_private=lambda: None,
-                     _key_again=lambda found, lines, error, options: options):
+                     _key_again=lambda found, lines, error, way: way.options):
             with patched(move.keys, table_with_keys=lambda each: each.table()):
                 words = ["--key-file", "F"]
                 code, said = quietly(function, [], True, words)
@@ -321,6 +544,29 @@ def each_moved():
 
 
 @point
+def busy_ones():
+    """What cryptsetup reencrypts is not moved, by whichever of the names that
+    it has then, nor what somebody has loaded another table for."""
+    for part in move.REENCRYPTING:
+        made = dm()
+        for name in ("v", f"v{part}", f"v{part}-data", f"w{part}"):
+            made.make(name, CRYPT)
+        for name, is_refused in (("v", True), (f"v{part}", True),
+                                 (f"v{part}-data", False),
+                                 (f"w{part}", False)):
+            reason = move._why_not(mapping.Mapping(name), [mapping.Line(
+                *CRYPT[0])], "crypt-async")
+            equal(bool(reason) and "reencrypted" in reason, is_refused, name)
+    made = dm()
+    made.make("v", CRYPT)
+    found = mapping.Mapping("v")
+    equal(move._why_not(found, found.table(), "crypt-async"), None, "it may")
+    made.made[b"v"].loaded = [(0, 32768, "linear", "254:0 0")]
+    said = move._why_not(found, found.table(), "crypt-async")
+    assert "another program has loaded" in said, said
+
+
+@point
 def flags_named():
     """adopt names flags that keep work on one processor."""
     options = "3 allow_discards no_read_workqueue same_cpu_crypt"
@@ -330,23 +576,18 @@ def flags_named():
                                  ("crypt-async", move.release)):
             made = dm()
             made.make("v", [(0, 32768, target, params)])
-            with patched(move, _switch=lambda *_: None,
+            with patched(move, _switch=lambda *_: 0.0,
                          load_module=lambda: None,
                          keep_private=lambda: None), \
                     patched(move.keys,
                             table_with_keys=lambda each: each.table()):
                 code, said = quietly(function, ["v"], False, ())
             equal(code, 0, said)
-            equal("no_read_workqueue, same_cpu_crypt" in said,
+            equal(": same_cpu_crypt in its table:" in said,
                   is_named and function is move.adopt, said)
 
 
-REFERRED = [(0, 32768, "crypt", CRYPT[0][3].replace(
-    KEY, ":64:logon:cryptsetup:0-d0"))]
-LUKS = "CRYPT-LUKS2-0123456789abcdef0123456789abcdef-v"
-
-
-def cryptsetup(made, metadata, opens=True):
+def cryptsetup(made, metadata, opens=True, dumps=True):
     """One that is made up, and how it was called."""
     calls = []
 
@@ -355,14 +596,14 @@ def cryptsetup(made, metadata, opens=True):
         if "--dump-json-metadata" in words:
             return json.dumps(metadata)
         if "--dump-volume-key" in words:
+            if not dumps:
+                raise common.Problem("cryptsetup failed", common.PERMISSION)
             return "MK dump:\t" + " ".join(
                 KEY[at:at + 2] for at in range(0, 128, 2)) + "\n"
         if words[1] == "open":
             if not opens:
                 raise common.Problem("cryptsetup failed", common.PERMISSION)
             made.make(words[-1], CRYPT)
-        elif words[1] == "close":
-            del made.made[words[2].encode()]
         return ""
     return run, calls
 
@@ -402,17 +643,24 @@ def tokens():
                               (plain, ("--token-id", "0")),
                               (token, ("--header", "/dev/lower")),
                               (plain, ("--token-type=systemd-tpm2",))):
-        (opened, closed), seen = volume_key(metadata, *options)
+        (opened,), seen = volume_key(metadata, *options)
         equal(opened[:2], ("cryptsetup", "open"), options)
         for word in ("--disable-keyring", "--readonly", *options):
             assert word in opened, f"{word} in {opened}"
         equal(opened.count("--header"), 1, "a header")
         equal(opened[opened.index("--header") + 1], "/dev/lower", "which")
-        equal(closed, ("cryptsetup", "close", opened[-1]), "closed")
         equal([table for _, table in seen], [[(0, 65536, "zero", "")]],
               "on what")
+    calls, _ = volume_key(token, "--key-file", "F", "--header=/dev/lower",
+                          dumps=False)
+    equal([words[1] for words in calls], ["luksDump", "open"],
+          "a file that does not open it")
+    for word, is_there in (("--key-file", False), ("F", False),
+                           ("--header=/dev/lower", True),
+                           ("--token-only", True)):
+        equal(word in calls[1], is_there, word)
     for metadata, how, said in (
-            (token, {"opens": False}, "cryptsetup failed"),
+            (token, {"opens": False}, "none of its tokens"),
             ({**token, "segments": {"0": {"integrity": {}}}}, {},
              "authenticated")):
         try:

@@ -81,6 +81,34 @@ def broken():
 
 
 @point
+def no_workqueue():
+    """How options without a workqueue were taken is shown where they are."""
+    for word, shown in ("", "allow_discards\n"), (
+            " no_workqueue=hint", "allow_discards (no_..._workqueue: hint)"):
+        line = Line(0, 8, "crypt-async", made_up.STATUS + word)
+
+        class Mapping:
+            """Of a device with that status."""
+            name = shown = "a"
+            uuid = "CRYPT-PLAIN-a"
+
+            @staticmethod
+            def table():
+                """Its line."""
+                return [Line(0, 8, "crypt-async", PARAMS)]
+
+            @staticmethod
+            def status(line=line):
+                """Its counters."""
+                return [statistics(line.words)]
+
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            report._print(report.describe(Mapping))
+        assert f"options    {shown}" in output.getvalue(), output.getvalue()
+
+
+@point
 def old_module():
     """status and doctor understand a module that is still 0.1.0."""
     text = ("driver=xts-aes-aesni fragments=8 reads=1 writes=2 read_bytes=3 "

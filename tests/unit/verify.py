@@ -11,7 +11,8 @@ from points import end, equal, point
 
 SECTORS = 1 << 16
 TABLE = [(0, SECTORS, "crypt-async", "")]
-MAPPING = types.SimpleNamespace(shown="v", dev=0)
+MAPPING = types.SimpleNamespace(shown="v", dev=0,
+                                explained=contextlib.nullcontext)
 PLAIN = {"live": lambda at: bytes([at % 251]) * 4096,
          "other": lambda at: bytes([at % 251]) * 4096}
 
@@ -32,7 +33,8 @@ def check(table=TABLE, **devices):
     old = verify._read, verify._opened, verify.temporary, verify.time
     verify._read, verify._opened = look, opened
     verify.temporary = lambda name, table: contextlib.nullcontext("new")
-    verify.time = types.SimpleNamespace(sleep=lambda _: None)
+    verify.time = types.SimpleNamespace(sleep=lambda _: None,
+                                        monotonic=lambda: 0)
     try:
         verify.same_data(MAPPING, table)
         return None, read
@@ -40,6 +42,17 @@ def check(table=TABLE, **devices):
         return str(problem), read
     finally:
         verify._read, verify._opened, verify.temporary, verify.time = old
+
+
+@contextlib.contextmanager
+def blocks_of(size):
+    """What sysfs says of the device."""
+    old, verify.read = verify.read, lambda path: \
+        str(size) if path.endswith("/0:0/queue/logical_block_size") else None
+    try:
+        yield
+    finally:
+        verify.read = old
 
 
 def fails(_at):
@@ -58,13 +71,25 @@ def same():
 
 
 @point
+def large_blocks():
+    """What is read at once is a block of the device at least."""
+    for size, step in ((16384, 16384), (512, 4096)):
+        with blocks_of(size):
+            said, read = check(live=lambda at: b"a", other=lambda at: b"a")
+            equal(said, None, "the same")
+            assert all(at % step == 0 and at + step <= SECTORS * 512
+                       for at in read), (size, read)
+            assert any(at % (2 * step) for at in read), (size, read)
+
+
+@point
 def different():
     """Other data is refused, and data beside an error."""
     said, _ = check(other=lambda at: b"x" * 4096)
-    assert "would be something else" in said, said
+    assert "the data would differ" in said, said
     said, _ = check(other=lambda at: PLAIN["live"](at) if at < 4096
                     else b"x" * 4096)
-    assert "would be something else" in said, said
+    assert "the data would differ" in said, said
     for side in ("live", "other"):
         said, _ = check(**{side: fails})
         assert said and "nothing was changed" in said, said
@@ -75,7 +100,7 @@ def errors():
     """Errors on both are no proof: other places are, or none."""
     said, read = check(live=fails, other=fails)
     assert "could be read" in said and "nothing was changed" in said, said
-    equal(said.count("something else"), 0, said)
+    equal(said.count("data would differ"), 0, said)
 
     def patchy(at):
         return fails(at) if at // 4096 % 4 else PLAIN["live"](at)
@@ -85,7 +110,7 @@ def errors():
     assert len(good) >= 4, read
     said, _ = check(live=patchy, other=lambda at: fails(at)
                     if at // 4096 % 4 else b"x" * 4096)
-    assert "would be something else" in said, said
+    assert "the data would differ" in said, said
 
 
 @point
