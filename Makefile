@@ -7,8 +7,12 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 help_text = \
 "make            build dm_crypt_async.ko for the running kernel, or for KDIR=..." \
 "make install    install it (modules_install) and run depmod" \
+"make preload    build what crypt-async cryptsetup preloads into cryptsetup, in build/preload" \
 "make dkms       have DKMS build and install it, now and for kernels to come" \
 "make deb        make Debian packages of it and of the command, in build/deb" \
+"make release VERSION=1.2.3        set the version and write tarballs, packages, checksums and the text of a" \
+"                                  tag to build/release, once make release-test has passed on this code" \
+"make patch KERNEL=../linux        make it a patch to an unpacked kernel tree, in build/patch" \
 "make clean      remove what was built here, but for what make release-test found" \
 "make demo       boot a virtual machine and show that it works" \
 "make smoke      the tests that find most, in less than five minutes" \
@@ -20,13 +24,13 @@ help_text = \
 "make debug-kernel                 build a kernel with KASAN, lockdep and so on, as one more release;" \
 "                                  KIND=kcsan: one that finds data races; KIND=kasan: a faster one, with" \
 "                                  KASAN and kmemleak only; KIND=coverage: for the next" \
-"make coverage   which lines of the module run in the tests, on a kernel of its own" \
+"make coverage   which lines of the module run in the tests, on a kernel of its own; RECORD=yes keeps it" \
 "make stress     asynchronous crypto under errors and in little memory; DURATION=3600" \
 "make soak       everything at once, drawn by lot from a seed; DURATION=3600 SEED=n" \
 "make fuzz       made-up table lines, keys and messages in user space; DURATION=600" \
 "make bench      measure beside dm-crypt, in ten minutes: build/bench/report.html" \
 "scripts/bench/bench --full        the same for an hour, or in parts; --help has options" \
-"make docs       draw the figures" \
+"make docs       draw the figures, and make docs/results and README.md's table from the records" \
 "make new-test NAME=80-example     start a test from a template" \
 "scripts/lab/vm --help             run any command in a virtual machine"
 
@@ -38,12 +42,32 @@ install: all
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
 	depmod -a $(INSTALL_MOD_PATH:%=-b %) "$$($(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease)"
 
+# For the command crypt-async in this checkout; the package has its own.
+preload_dir = scripts/command/preload
+PRELOAD_OUT ?= build/preload
+
+preload: $(PRELOAD_OUT)/crypt-async-cryptsetup.so
+
+$(PRELOAD_OUT)/crypt-async-cryptsetup.so: $(wildcard $(preload_dir)/*.[ch])
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -g $(CPPFLAGS) $(CFLAGS) -Wall -Wextra -fPIC -fvisibility=hidden \
+		-shared $(LDFLAGS) -Wl,-z,defs -o $@.new $(filter %.c,$^) -ldl
+	@mv $@.new $@
+
 dkms:
 	@scripts/packaging/dkms
 
 deb:
 	@scripts/lab/setup
 	@scripts/packaging/deb
+
+release:
+	@scripts/lab/setup
+	@scripts/packaging/release "$(VERSION)"
+
+patch:
+	@scripts/lab/setup
+	@scripts/packaging/patch "$(KERNEL)"
 
 clean:
 	$(if $(wildcard $(KDIR)/Makefile),$(MAKE) -C $(KDIR) M=$(CURDIR) clean)
@@ -62,11 +86,11 @@ smoke:
 	@RELEASES=trixie TESTS="$(smoke_tests)" tests/run
 
 test:
-	@scripts/lab/setup
+	@scripts/lab/setup --compiler --foreign
 	@tests/run
 
 release-test:
-	@scripts/lab/setup
+	@scripts/lab/setup --foreign
 	@PARTS="$(PARTS)" tests/release $(if $(LIST),--list)
 
 docs:
@@ -76,6 +100,8 @@ docs:
 	@echo build/docs/fragment.svg
 	@scripts/lab/root run trixie -- python3 tests/static/structure.py --draw
 	@echo docs/structure.svg
+	@scripts/results/pages
+	@echo docs/results
 
 debug-kernel:
 	@scripts/lab/setup
@@ -83,7 +109,7 @@ debug-kernel:
 
 coverage:
 	@scripts/lab/setup
-	@scripts/lab/coverage
+	@RECORD="$(RECORD)" scripts/lab/coverage
 
 stress:
 	@scripts/lab/setup
@@ -119,4 +145,4 @@ new-test:
 help:
 	@printf '%s\n' $(help_text)
 
-.PHONY: all install dkms deb clean demo smoke test release-test bench check check-c check-sh check-py check-docs docs debug-kernel coverage stress soak fuzz new-test help
+.PHONY: all install preload dkms deb release patch clean demo smoke test release-test bench check check-c check-sh check-py check-docs docs debug-kernel coverage stress soak fuzz new-test help
