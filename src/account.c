@@ -411,7 +411,10 @@ int ca_account_open(struct ca_account *account, unsigned int reserve)
  */
 void ca_account_close(struct ca_account *account)
 {
-	/* With the lock, since the look takes credit before it takes it off what is held. */
+	/*
+	 * Under the lock, so that tend_work() is not between taking a CPU's credit and
+	 * subtracting it from account->held, which is too high for so long.
+	 */
 	mutex_lock(&accounts_lock);
 	drop_credit(account);
 	WARN_ON_ONCE(atomic_read(&account->held));

@@ -29,8 +29,8 @@ struct task_struct;
  * CA_BASE_NEW:		map has it; a write stays in this state until it ends
  * CA_BASE_READING:	(read only) the lower device has it, or its clone
  * CA_BASE_READ:	(read only) the ciphertext is in its memory, and is split and converted
- * CA_BASE_RECHECKING:	(read only) a worker reads it, perhaps once more, into bounce pages, one
- *	part after the other
+ * CA_BASE_RECHECKING:	(read only) a worker reads it into bounce pages, one part after the other:
+ *	for the first time, or again since a tag did not match or memory was short
  * CA_BASE_ENDED:	its bio has ended; the memory is not ours any more
  */
 enum ca_base_state {
@@ -138,7 +138,7 @@ struct ca_base {
 	struct dm_crypt_io first;
 };
 
-/* Whether a fragment is the one that is part of its base. */
+/* Whether a fragment is the first of its base, whose memory is in the base. */
 static inline bool ca_is_first(const struct dm_crypt_io *io)
 {
 	return io == &io->base->first;
@@ -217,7 +217,7 @@ static inline bool ca_base_put(struct ca_base *base)
  * @sector: the first sector there
  * @end: the completion for the lower device, with the base in bi_private
  *
- * The caller has called bio_set_dev() before.
+ * Call bio_set_dev() first.
  *
  * Context: Any.
  */

@@ -201,7 +201,10 @@ static void go_on_in_sleeper(struct dm_crypt_io *io)
 	queue_resume(io);
 }
 
-/* From here on an event of @r resumes the converter, should it park. */
+/*
+ * From here on, the driver's next call for @r (it has begun, or is done) resumes the converter if
+ * it has parked.
+ */
 static void await(struct convert_context *ctx, struct ca_request *r)
 {
 	WRITE_ONCE(ctx->awaited, r);
@@ -266,7 +269,7 @@ static void fail_unit(struct dm_crypt_io *io, int err, bool is_expected)
 	cmpxchg(&io->ctx.error, 0, err);
 }
 
-/* Takes @count units off the fragment's. Return: whether the conversion is over. */
+/* Takes @count off the number of units that are not converted yet. Return: whether none is left. */
 static bool settle(struct dm_crypt_io *io, unsigned int count)
 {
 	struct ca_device *ca = io->ca;

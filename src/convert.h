@@ -12,7 +12,7 @@
 struct ca_request;
 struct dm_crypt_io;
 
-/* Whether a fragment's converter is running, as convert_context.run. */
+/* The values of convert_context.run: whether a thread converts the fragment at the moment. */
 enum ca_run {
 	CA_RUNNING,	/* running, or about to */
 	CA_KICKED,	/* running, but must not park: the event to wait for has happened */

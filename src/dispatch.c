@@ -217,13 +217,13 @@ bool ca_dispatch_may_dequeue(const struct ca_base *base, enum ca_caller caller)
 }
 
 /**
- * ca_dispatch_is_share() - says whether a fragment may be left to a worker that perhaps does not
- *	begin
- * @base: the base, of which the splitter has further fragments
+ * ca_dispatch_is_share() - says whether it does no harm if no worker ever begins what is queued
+ * @base: the base; its splitter goes on to further fragments after this one
  * @caller: the splitter's context
- * @helps: in the end it does what nobody has begun, and has a worker come for the rest
+ * @helps: the splitter will call ca_split_help_out(), which converts what no worker has begun
  *
- * Return: whether it may. A worker that splits a base takes jobs from the list afterwards.
+ * Return: whether it does none: the splitter helps out, or is a worker, which takes jobs from the
+ * list once it has split the base.
  */
 bool ca_dispatch_is_share(const struct ca_base *base, enum ca_caller caller, bool helps)
 {

@@ -49,12 +49,13 @@ unsigned int ca_dispatch_emit(const struct ca_device *ca, char *result, unsigned
 void ca_dispatch_reset(struct ca_dispatch *dispatch);
 void ca_dispatch_set_fragment(struct ca_dispatch *dispatch, int direction, unsigned int bytes);
 void ca_dispatch_plan_split(struct ca_base *base);
-/* The next fragment of a write; the next part that is converted as one, of a read or a write. */
+/* Bytes of the next fragment of a write. */
 unsigned int ca_dispatch_write_size(const struct ca_base *base);
+/* Bytes of the next part, of a read or a write, that one thread converts. */
 unsigned int ca_dispatch_split_size(const struct ca_base *base);
 /* Where a fragment is converted; asked once for each. */
 enum ca_where ca_dispatch_decide(struct dm_crypt_io *io, enum ca_caller caller, bool more);
-/* Where a read that an interrupt completes goes on: there, in a soft interrupt, or in a worker. */
+/* Where a read goes on that completed in an interrupt: in that, a soft interrupt, or a worker. */
 enum ca_where ca_dispatch_decide_read(const struct ca_base *base, enum ca_caller caller,
 				      bool is_whole, u64 now);
 bool ca_dispatch_may_place(const struct ca_base *base);

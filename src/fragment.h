@@ -173,7 +173,7 @@ static inline void ca_fragment_move(struct dm_crypt_io *io, enum ca_fragment_sta
  * ca_fragment_init() - makes a fragment new
  * @io: its memory
  * @ca: the device
- * @base: the base that it is a part of
+ * @base: the base of which it converts a part
  * @is_write: the base's direction
  *
  * Context: Any.

@@ -159,9 +159,9 @@ static int make_sector_key(const struct ca_device *ca, const struct ca_unit *uni
 }
 
 /*
- * The diffusers work on the unit as a ring of @n 32-bit words, a power of two. A word takes in two
- * others, one of them rotated; diffuser A looks back, five times round, B looks ahead, three times
- * round.
+ * The diffusers work on the unit as a ring of 32-bit words, whose number is a power of two. Each
+ * word is changed by two others, one of them rotated: by those before it in diffuser A, which goes
+ * round five times, by those behind it in B, which goes round three times.
  */
 static const u8 rotate_a[4] = { 9, 0, 13, 0 };
 static const u8 rotate_b[4] = { 0, 10, 0, 25 };

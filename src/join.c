@@ -61,7 +61,10 @@ static bool may_join(const struct dm_crypt_io *io)
 	       !ca_watchdog_is_broken(&ca->watchdog);
 }
 
-/* Return: the last fragment of @list that can be joined to @first; NULL if none can. */
+/*
+ * Return: the last of the fragments at the head of @list that follow @first on the device, without
+ * a gap, and can be joined to it; NULL if there is none. @bytes and @vecs are those of all of them.
+ */
 static struct dm_crypt_io *find_last(struct dm_crypt_io *first, struct list_head *list,
 				     unsigned int *bytes, unsigned int *vecs)
 {

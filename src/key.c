@@ -353,10 +353,12 @@ int ca_key_get(const struct ca_key *key, char *result, unsigned int maxlen)
  * @maxlen: bytes there
  *
  * dmsetup masks keys only for a target of the name "crypt". Under this module's name it would print
- * them on every terminal and into every bug report, so that the table never has them there: "key
- * get" tells them to its sender alone. (The device mapper takes the name before it asks for this.
- * So who reads a table in the moment in which names.c has it shown as crypt gets this module's name
- * and a key. The reverse, zeros that somebody loads again, cannot be: no table goes back.)
+ * them on every terminal and into every bug report, so zeros are written in their place, and the
+ * message "key get" tells the key to its sender alone. A table that is shown as crypt has the key.
+ *
+ * (The device mapper takes the name before it asks for this. Who reads a table at the moment at
+ * which names.c begins to show it as crypt can get this module's name with a key. Nobody can get
+ * the name crypt with zeros, which might then be loaded: a table that is shown as crypt stays so.)
  *
  * Return: bytes written.
  */

@@ -355,11 +355,11 @@ static bool tend(unsigned int cpu)
 
 /**
  * ca_magazine_tend() - empties the magazines from which nothing was taken since the last call, and
- *	tells the kernel how many pages it could have
+ *	has the kernel count the pages of the others as reclaimable (NR_KERNEL_MISC_RECLAIMABLE)
  *
  * Context: Task; one caller at a time.
- * Return: whether something is left, so that it has to be called again. If not, ca_magazine_put()
- * will say so when there is something.
+ * Return: true if magazines still have pages: call it again later. After false, the next
+ * ca_magazine_put() that keeps a page says that it has to be called again.
  */
 bool ca_magazine_tend(void)
 {

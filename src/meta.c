@@ -43,11 +43,12 @@ static const char *divide(struct ca_device *ca)
 }
 
 /**
- * ca_meta_init() - looks for the room that the units' metadata needs
+ * ca_meta_init() - divides the units' metadata into tag and IV, and checks that the lower device
+ *	has room for it
  * @ca: the device, with its cipher and the lower device
  * @err: the errno that goes with the result
  *
- * Return: NULL, or what is wrong, for the user; then nothing is left to undo.
+ * Return: NULL, or what is wrong, for the user, with nothing allocated.
  */
 const char *ca_meta_init(struct ca_device *ca, int *err)
 {

@@ -62,7 +62,7 @@ static struct name dm_crypts = { .type = &stand_in, .devices = LIST_HEAD_INIT(dm
 /* Protects the following as well; taken outside the device mapper's locks. */
 static DEFINE_MUTEX(names_lock);
 static enum replace replace;
-static bool is_ready;	/* between init and exit: a write to the parameter changes the names */
+static bool is_ready;	/* from init to exit; else a write to the parameter changes no name */
 
 /* ------------------------------------------------------------------------------- names */
 
@@ -231,7 +231,8 @@ int ca_names_init(struct target_type *type)
 /**
  * ca_names_exit() - gives up all names
  *
- * The module goes, so that no table uses one. The parameter can still be written to, in vain.
+ * No table uses one, or the module could not be unloaded. A write to the parameter is still
+ * possible, and changes nothing.
  */
 void ca_names_exit(void)
 {

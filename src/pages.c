@@ -79,7 +79,10 @@ static bool reserve_wants_page(const struct ca_pages *pages)
 	return READ_ONCE(pages->pool.curr_nr) < pages->pool.min_nr;
 }
 
-/* Puts another page in place of one that somebody else holds. Return: whether there was one. */
+/*
+ * Gives the pool a new page in place of one that somebody else still holds, and drops that one.
+ * Return: false if there was no memory for a new page; then nothing has changed.
+ */
 static bool replace(struct ca_pages *pages, struct page *page)
 {
 	struct page *other = ca_magazine_take_from(raw_smp_processor_id(), 0);
@@ -108,7 +111,10 @@ static void linger(struct ca_pages *pages, struct page *page)
 /* Puts a single page where it is wanted; somebody else may hold it. */
 static void settle(struct ca_pages *pages, struct page *page)
 {
-	/* Others got it from the lower device, whose write is over: at 1 the count stays so. */
+	/*
+	 * Only the lower device gave it to others, and its write is over: if no other reference
+	 * is left, none can be taken any more.
+	 */
 	if (page_ref_count(page) == 1)
 		mempool_free(page, &pages->pool);
 	else if (!reserve_wants_page(pages))
@@ -192,7 +198,7 @@ int ca_pages_init(struct ca_pages *pages)
 }
 
 /**
- * ca_pages_exit() - gives all pages back
+ * ca_pages_exit() - frees all pages of a device, those that are kept for later among them
  * @pages: the device's, with no fragment in flight
  */
 void ca_pages_exit(struct ca_pages *pages)

@@ -109,7 +109,7 @@ int ca_place_take(const struct cpumask *allowed)
 {
 	int cpu;
 
-	/* Of two devices that choose the same one only one has it. */
+	/* Another device may take the CPU between find_free() and here: then choose again. */
 	do
 		cpu = find_free(allowed);
 	while (cpu >= 0 && atomic_cmpxchg(&per_cpu_ptr(&places, cpu)->taken, 0, 1));

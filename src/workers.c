@@ -291,7 +291,11 @@ static struct ca_worker *place_worker(struct ca_workers *workers)
 static struct ca_worker *next_worker(struct ca_workers *workers, const struct ca_job *job,
 				     bool caller_converts)
 {
-	/* A placed worker may never begin: not enough for a job that no splitter takes back. */
+	/*
+	 * Whatever runs on the CPU of a placed worker may keep it from the list for ever. That does
+	 * not matter for a share, which its splitter takes back; any other job needs a worker that
+	 * the scheduler places.
+	 */
 	const unsigned int running = job->is_share || workers->scheduled ? workers->running : 0;
 
 	lockdep_assert_held(&workers->lock);

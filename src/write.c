@@ -121,7 +121,10 @@ static void share_converted(struct dm_crypt_io *io, bool in_task)
 	write_converted(whole, in_task);
 }
 
-/* Whether the rest is all of the base bio, and can be one fragment without a clone. */
+/*
+ * Whether a write is small enough to be one fragment, the base's own, with the bounce pages in the
+ * base bio itself; others need a clone. Nothing has been split off yet.
+ */
 static bool is_one_fragment(const struct ca_base *base)
 {
 	const struct ca_device *ca = base->ca;

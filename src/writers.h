@@ -16,7 +16,9 @@ struct ca_writers;
 struct cgroup_subsys_state;
 struct dm_crypt_io;
 
-/* After a writer has had to wait, all writes go to writers for so long, in jiffies. */
+/*
+ * For so long after the lower device had a writer wait, all writes go to writers, in jiffies.
+ */
 #define CA_WAITED_JIFFIES	(HZ / 10)
 
 /* A lower device that takes longer for a bio is slow: half a ms, in 2^-16 jiffies. */
