@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The cells of simulated machines: the core, which has one for each claim and
-each fault of the past, and the short form, for ten minutes."""
+each fault of the past; the short form, for ten minutes; and the rest, of which
+each commit measures others."""
 
 import dataclasses
 import math
+import random
 
 from crypt_async.measure import cells as c
 
@@ -16,6 +18,8 @@ ENOUGH, ENOUGH_TIMED = 200, 50
 SLOW = {"null80": 4, "nvme": 4, "nvme0": 2, "requests": 10, "rotational": 10}
 COUNTED = {"requests", "rotational"}    # what each request costs is much
 LARGE = 128 * c.KIB
+DRAWN = 12                  # of the rest, by a commit
+FORMS = ("short", "full", "drawn")
 MARGIN, LONGER = 1.2, 8     # how much longer a run becomes: a bit, and at most
 
 
@@ -27,8 +31,7 @@ def _on(device, cells, **stack):
 def _core():
     """At most 80."""
     kib4 = c.both(4 * c.KIB, (1, 1), (8, 1), (32, 1), (8, 4))
-    middle = [cell for size in (16, 64)
-              for cell in c.both(size * c.KIB, (1, 1), (32, 1))]
+    middle = c.both(16 * c.KIB, (1, 1)) + c.both(64 * c.KIB, (1, 1))
     parts = c.both(128 * c.KIB, (1, 1))
     large = c.both(c.MIB, (1, 1), (4, 1))
     other = c.both(4 * c.KIB, (1, 1), (32, 1)) + c.both(c.MIB, (1, 1))
@@ -36,8 +39,10 @@ def _core():
               for cell in [*_on(device, kib4 + middle + parts + large,
                                 unit=512),
                            *_on(device, other)]),
-            *_on("null80", c.both(4 * c.KIB, (1, 1), (32, 1))
-                 + c.both(c.MIB, (1, 1)), unit=512),
+            *_on("brd", c.both(16 * c.KIB, (32, 1))
+                 + c.both(64 * c.KIB, (32, 1)), unit=512),
+            *_on("brd-4", c.both(4 * c.KIB, (8, 4)), unit=512),
+            *_on("null80", c.both(4 * c.KIB, (1, 1), (32, 1)), unit=512),
             *_on("null10", [c.MIX, c.FSYNC], unit=512),
             *_on("null10", c.both(4 * c.KIB, (1, 1)), engine="io_uring"),
             *_on("brd", c.both(4 * c.KIB, (1, 1)), cipher="cipher_null",
@@ -57,7 +62,43 @@ def _modelled():
                               c.Cell("randwrite", kib4, 32),
                               c.Cell("write", kib4, 32)], unit=512),
             *_on("rotational", [c.Cell("read", kib128),
-                                c.Cell("write", kib128, 8)], unit=512)]
+                                c.Cell("write", kib128, 8)], unit=512),
+            *_scripts("nvme", c.COPY, c.FILE, c.SMALL, c.SWAP),
+            *_scripts("requests", c.COPY)]
+
+
+def _scripts(device, *works):
+    """Work that is not fio's. It has stacks of its own, by the engine."""
+    return _on(device, [c.Cell(work, c.MIB, engine="script", unit=512)
+                        for work in works])
+
+
+def _rest():
+    """Everything else."""
+    kib4, kib64 = 4 * c.KIB, 64 * c.KIB
+    some = c.both(kib4, (1, 1), (32, 1)) + c.both(c.MIB, (1, 1))
+    middle = c.both(16 * c.KIB, (32, 1)) + c.both(kib64, (32, 1))
+    return [*_on("null10", middle, unit=512),
+            *_on("null80", c.both(c.MIB, (1, 1)), unit=512),
+            *_on("nvme", c.both(kib64, (1, 1), (32, 1))
+                 + c.both(c.MIB, (4, 1)), unit=512),
+            *_on("nvme", some),
+            *_on("nvme0", c.both(kib4, (1, 1)) + c.both(c.MIB, (1, 1)),
+                 unit=512),
+            *_on("requests", c.both(kib4, (32, 4)) + c.both(c.MIB, (4, 1)),
+                 unit=512),
+            *_on("null10-4", c.both(kib4, (8, 4)) + c.both(c.MIB, (1, 4)),
+                 unit=512),
+            *_on("brd-4", c.both(c.MIB, (1, 4)), unit=512),
+            *_on("brd", some, cipher="aes-gcm"),
+            *_on("null80", some, cipher="aes-gcm"),
+            *_on("brd", some, cipher="async"),
+            *_on("null80", some, cipher="async"),
+            *_on("brd", c.both(kib4, (32, 1)), cipher="cipher_null"),
+            *_on("null10", c.both(kib4, (32, 1)), engine="io_uring"),
+            *(cell for device in ("brd", "null80", "rotational")
+              for cell in _scripts(device, c.COPY, c.FILE, c.SMALL, c.SWAP)),
+            *_scripts("requests", c.FILE, c.SMALL, c.SWAP)]
 
 
 # Seen slow at some time, or what the module is for.
@@ -76,13 +117,25 @@ def _is_short(cell):
     return cell.name.split(" ", 1)[1] in SHORT
 
 
-def choose(machine, form, pattern="", part="1/1"):
-    """The cells of a form on a machine, as cells.choose() has others."""
-    cells = [dataclasses.replace(cell, cpus=machine.processors,
-                                 machine=machine.name) for cell in _core()]
-    chosen = [cell for cell in cells
-              if (form == "full" or _is_short(cell))
-              and c.has_words(cell, pattern.split())]
+def _of(machine, cells):
+    return [dataclasses.replace(cell, cpus=machine.processors,
+                                machine=machine.name) for cell in cells]
+
+
+def rest(machine):
+    """The cells of a machine that are not core cells."""
+    return _of(machine, _rest())
+
+
+def choose(machine, form, pattern="", part="1/1", commit=""):
+    """The cells of a form on a machine, as cells.choose() has others. Of the
+    rest a commit draws some; a pattern, all that have its words."""
+    cells = rest(machine) if form == "drawn" else _of(machine, _core())
+    if form == "short":
+        cells = list(filter(_is_short, cells))
+    elif form == "drawn" and commit and not pattern:
+        cells = random.Random(commit).sample(cells, DRAWN)
+    chosen = [cell for cell in cells if c.has_words(cell, pattern.split())]
     return c.cut(sorted(chosen, key=lambda cell: cell.stack), part)
 
 
@@ -90,7 +143,7 @@ def seconds(cell, machine):
     """How long a run of a cell is at least: slow machines make as many
     requests as others. In whole milliseconds, as fio has it."""
     return round(SECONDS.get(cell.size, USUALLY) * machine.slowness
-                 * SLOW.get(cell.device, 1), 3)
+                 * SLOW.get(cell.lower, 1), 3)
 
 
 def is_timed(cell):

@@ -82,7 +82,7 @@ def misses(cell, kind):
     more than 5 % above the default's. Time: of processors, at depth 1 no
     more than that of the setting with the minimum, of large I/O a quarter
     more; and at no depth more than the default's."""
-    alone = kind.depth * kind.jobs == 1
+    alone = kind.depth * kind.jobs == 1 and not kind.is_script
     most = 1 if kind.size <= LARGE else LARGE_TIME
     return [name for name, is_missed in (
         ("rate", cell["low"] < 1),
@@ -113,28 +113,31 @@ def _reduced(cell, kinds, changes):
             "changes": changes.get(cell["commit"])}
 
 
-def _core(boot):
-    """The core cells by name, in order, if the machine is still as its file
-    says; else nothing."""
+def _cells(boot):
+    """The core cells and the rest, each by name and in order, if the machine
+    is still as its file says; else nothing."""
     name = boot["machine"]["name"]
     if name not in m.names():
-        return {}
+        return {}, {}
     now = m.load(name)
     if now.parameters != boot["machine"]["parameters"]:
-        return {}
-    return {cell.name: cell for cell in core.choose(now, "full")}
+        return {}, {}
+    return [{cell.name: cell for cell in cells}
+            for cells in (core.choose(now, "full"), core.rest(now))]
 
 
 def _reduced_machine(boots, changes):
     last = boots[-1]
-    kinds = _core(last)
-    cells = [_reduced(cell, kinds, changes)
+    kinds, others = _cells(last)
+    cells = [_reduced(cell, {**kinds, **others}, changes)
              for cell in r.by_stack(_last(boots))]
     names = [cell["name"] for cell in cells]
     return {"kernel": last["kernel"], "release": last["release"],
             "machine": last["machine"], "cells": cells, "boots": boots,
             "recorded": {"core": list(kinds), "missing": [
-                name for name in kinds if name not in names]},
+                name for name in kinds if name not in names],
+                "rest": len(others), "drawn": sum(name in names
+                                                  for name in others)},
             "summary": r.summary(cells), "costs": [], "growth": [],
             "memory": [],
             **{what: sum(boot[what] for boot in boots) for what in TOTALS}}

@@ -16,11 +16,12 @@ import time
 
 import ca
 import core
+import files
 import machine as m
 import stacks
 import work
 from crypt_async.measure import cells as c
-from crypt_async.measure.fio import fio_jobs, in_lots
+from crypt_async.measure.fio import fio_jobs
 
 CONTROL, BUSY = "/vm/clock/control", "/vm/clock/busy"
 RAMP = 5                    # ms of each run, before anything counts
@@ -34,6 +35,12 @@ NS = 1_000_000_000
 COUNTERS = "/sys/block/timed/stat"
 WHEN = ("prerun", "postrun")    # fio has a program run
 READ_TSC = bytes.fromhex("0f3148c1e2204809d0c3")    # rdtsc, as one number
+
+
+def read(path):
+    """A file's text."""
+    with open(path, encoding="ascii") as file:
+        return file.read()
 
 
 # --- the clock ------------------------------------------------------------
@@ -125,9 +132,8 @@ class Totals:
 def _wait_for(is_complete):
     """Wait until the plugin has written something."""
     for _ in range(10_000):
-        with open(BUSY, encoding="ascii") as file:
-            if is_complete(text := file.read()):
-                return text
+        if is_complete(text := read(BUSY)):
+            return text
         time.sleep(0.01)
     raise TimeoutError("the simulated clock does not answer")
 
@@ -217,11 +223,26 @@ def requests(before, after, size):
 
 def counted(number, cell):
     """The same for a run of fio, which leaves such a file for each."""
-    told = []
-    for when in WHEN:
-        with open(f"/tmp/run{number}.{when}.txt", encoding="ascii") as file:
-            told.append(file.read())
+    told = [read(f"/tmp/run{number}.{when}.txt") for when in WHEN]
     return {"requests": requests(*told, cell.size)}
+
+
+def scripted(cell, path, totals):
+    """The figures of a script that does the work of a cell once."""
+    now = _tsc_function()
+    with files.prepared(cell.work, path) as run:
+        before = read(COUNTERS) if cell.lower in core.COUNTED else None
+        with simulation(totals) as found:
+            start = now()
+            run()
+            end = now()
+        after = before and read(COUNTERS)
+    busy = found["busy"]
+    return {"rates": NS / (end - start), "p50": None, "p99": None,
+            "busy_ns": busy.until(end) - busy.until(start),
+            "forced": busy.forced_between(start, end),
+            **({"requests": requests(before, after, cell.size)}
+               if before else {})}
 
 
 # --- a stack --------------------------------------------------------------
@@ -280,8 +301,12 @@ def _count_run(path, machine, totals):
 
 def _round(order, paths, seconds, how):
     """One run of each: fio makes all of them."""
+    if order[0][0].is_script:
+        for cell, name in order:
+            yield cell, name, scripted(cell, paths[name], how.totals)
+        return
     timed = [(cell, paths[name], seconds[cell]) for cell, name in order]
-    counts = order[0][0].device in core.COUNTED
+    counts = order[0][0].lower in core.COUNTED
     with simulation(how.totals) as found:
         jobs = fio_jobs(timed, stacks.USED, options(how.machine, counts))
     for number, ((cell, name), job) in enumerate(zip(order, jobs)):
@@ -298,10 +323,21 @@ def orders(cells, names, rounds):
     """Each second one is the one before in reverse."""
     for number in range(rounds):
         if number % 2 == 0:
-            order = in_lots(cells, names)
+            order = files.in_lots(cells, names)
             yield order
         else:
             yield order[::-1]
+
+
+def _prepare(cells, paths, how):
+    """Have the host do what a first run needs of it; the seconds of each
+    cell's runs."""
+    if cells[0].is_script:
+        return {}
+    fio_jobs([(cells[0], path, 0.02) for path in paths.values()],
+             stacks.USED, options(how.machine))
+    return lengths(cells, _count_run(paths[c.DEFAULT], how.machine,
+                                     how.totals), how.machine)
 
 
 def _bare(results, cipher, key, totals):
@@ -321,25 +357,21 @@ class How:
 
 
 def measure_stack(lower, cells, how, keep=lambda found: None):
-    """All rounds of the cells that share a device, a cipher and a unit, of
-    the contestants that are asked for. After each round keep() has what was
-    measured so far."""
+    """All rounds of the cells that share a device, a cipher and a unit, and
+    are all fio's or all scripts, of the contestants that are asked for. After
+    each round keep() has what was measured so far."""
     cipher = stacks.cipher_of(cells[0].cipher)
     key = secrets.token_hex(cipher.key)
     results = {cell: Result(cell) for cell in cells}
     with stacks.contestants(lower, cipher, key, cells[0].unit,
-                            [c.AA]) as paths, \
+                            [c.AA], cells[0].mappings) as paths, \
             stacks.no_copies(lower, cells):
         paths = {name: path for name, path in paths.items()
                  if name in how.names}
-        # What a first run needs from the host is not there yet.
-        fio_jobs([(cells[0], path, 0.02) for path in paths.values()],
-                 stacks.USED, options(how.machine))
-        seconds = lengths(cells, _count_run(paths[c.DEFAULT], how.machine,
-                                            how.totals), how.machine)
-        for cell, result in results.items():
-            result.seconds = [seconds[cell]]
-        if cipher.bare:
+        seconds = _prepare(cells, paths, how)
+        for cell, length in seconds.items():
+            results[cell].seconds = [length]
+        if cipher.bare and seconds:
             _bare(results, cipher, key, how.totals)
         found = []
         for number, order in enumerate(orders(cells, paths, how.rounds), 1):
@@ -357,7 +389,8 @@ def measure_cells(asked, write):
     each round, so that a boot that is ended has what it measured."""
     how = How(m.load(asked.machine), asked.rounds, Totals())
     chosen = [cell for cell in core.choose(how.machine, asked.form,
-                                           asked.cells, asked.part)
+                                           asked.cells, asked.part,
+                                           asked.commit)
               if cell.boot == asked.boot]
     found = []
 
@@ -365,9 +398,9 @@ def measure_cells(asked, write):
         write({"cells": found + more, "machine": how.machine.as_json(),
                **how.totals.as_json()})
 
-    queues = ({} if chosen[0].device == "brd"
+    queues = ({} if chosen[0].lower == "brd"
               else {"submit_queues": os.cpu_count()})
-    with stacks.device(chosen[0].device, **queues) as lower:
+    with stacks.device(chosen[0].lower, **queues) as lower:
         for _, cells in itertools.groupby(chosen, lambda cell: cell.stack):
             found += measure_stack(lower, list(cells), how, keep)
     keep([])

@@ -2,6 +2,7 @@
 """In a guest: the lower devices, and the contestants on them."""
 
 import contextlib
+import itertools
 import os
 import sys
 
@@ -104,7 +105,8 @@ def no_copies(lower, cells):
     without: the processors' time is theirs, and a real disk takes none of it
     to copy."""
     if (lower.path != timed.Timed.path
-            or any(c.CIPHERS[cell.cipher].tag or cell.work == c.UNTAR
+            or any(c.CIPHERS[cell.cipher].tag
+                   or cell.is_script and cell.work != c.COPY
                    for cell in cells)):
         yield
         return
@@ -170,15 +172,24 @@ def map_one(name, lower, cipher, key, unit, *, part=None, targets=1):
     return mapping
 
 
-def same_data(paths):
-    """What one contestant writes, all others must read."""
-    wanted = os.urandom(c.MIB)
-    with ca.Disk(next(iter(paths.values()))) as disk:
-        disk.write(0, wanted)
-    for name, path in paths.items():
-        with ca.Disk(path) as disk:
-            if disk.read(0, c.MIB) != wanted:
-                sys.exit(f"{name} reads something else than was written")
+def map_all(name, lower, cipher, key, unit, count):
+    """As many mappings of one contestant, on parts of the device; fewer, or
+    none, where the kernel cannot."""
+    step = lower.sectors // count & -8
+    return [mapping for at in range(count) if (mapping := map_one(
+        name, lower, cipher, key, unit, part=(at * step, step)))]
+
+
+def same_data(mapped):
+    """What one contestant writes, all others must read: {name: mappings}."""
+    for number, first in enumerate(next(iter(mapped.values()))):
+        wanted = os.urandom(c.MIB)
+        with ca.Disk(first.path) as disk:
+            disk.write(0, wanted)
+        for name, mappings in mapped.items():
+            with ca.Disk(mappings[number].path) as disk:
+                if disk.read(0, c.MIB) != wanted:
+                    sys.exit(f"{name} reads something else than was written")
 
 
 @contextlib.contextmanager
@@ -192,22 +203,24 @@ def with_tags(lower, cipher, unit):
 
 
 @contextlib.contextmanager
-def contestants(lower, cipher, key, unit, more=()):
-    """The contestants: {name: path}. What stores tags leaves no raw device:
-    to write to that one would destroy them."""
+def contestants(lower, cipher, key, unit, more=(), count=1):
+    """The contestants: {name: path}; the paths of several mappings with colons
+    between, as fio has them. What stores tags leaves no raw device: to write
+    to that one would destroy them."""
     mapped = {}
     with with_tags(lower, cipher, unit) as tagged:
         try:
             for name in [*c.SETTINGS, c.CRYPT_ASYNC, *more]:
-                mapping = map_one(name, tagged, cipher, key, unit)
-                if mapping:
-                    mapped[name] = mapping
-            found = {name: mapping.path for name, mapping in mapped.items()}
+                mappings = map_all(name, tagged, cipher, key, unit, count)
+                if mappings:
+                    mapped[name] = mappings
+            found = {name: ":".join(mapping.path for mapping in mappings)
+                     for name, mappings in mapped.items()}
             if cipher.tag:
                 fill(found[c.DEFAULT], USED)
-            same_data(found)
+            same_data(mapped)
             yield (found if cipher.tag
                    else {c.RAW: tagged.path, **found})
         finally:
-            for mapping in mapped.values():
+            for mapping in itertools.chain(*mapped.values()):
                 mapping.remove()

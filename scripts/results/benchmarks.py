@@ -91,7 +91,8 @@ def _about(found):
     if kinds:
         done = len(kinds) - len(missing)
         yield (f"- {done} of {len(kinds)} core cells were measured, "
-               f"{done / len(kinds):.0%}")
+               f"{done / len(kinds):.0%}; of {found['recorded']['rest']} "
+               f"others {found['recorded']['drawn']}")
     yield (f"- Geometric mean of {summary['cells']} cells: "
            f"{summary['to_best']:.2f} of the best setting, "
            f"{summary['to_default']:.2f} of the default; the limit itself: "

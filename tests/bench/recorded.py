@@ -151,6 +151,20 @@ def overall():
 
 
 @point
+def others():
+    """Cells that a commit has drawn count by themselves, and may miss aims."""
+    drawn = core.rest(SMALL)[:2]
+    found, = recorded.by_machine([boot("new", measured(CELLS[0], 200.0),
+                                       *(measured(one, 50.0)
+                                         for one in drawn))])
+    equal((found["recorded"]["rest"], found["recorded"]["drawn"]),
+          (len(core.rest(SMALL)), 2), "how many")
+    equal([cell["name"] for cell in found["cells"] if cell["misses"]],
+          [one.name for one in drawn], "what misses an aim")
+    assert f"; of {len(core.rest(SMALL))} others 2\n" in document([found])
+
+
+@point
 def aims():
     """What a cell misses is what is worse than its aim."""
     def missed(kind, **figures):
@@ -168,6 +182,7 @@ def aims():
             (large, {"busy_to_min": 1.25}, []),
             (large, {"busy_to_min": 1.26}, ["time"]),
             (deep, {"busy_to_min": 9.0}, []),
+            (c.Cell(c.COPY, c.MIB), {"busy_to_min": 9.0}, []),
             (deep, {"busy_to_default": 1.01, "low": 0.5},
              ["rate", "time"])):
         equal(missed(kind, **figures), want, f"{kind.work_name} {figures}")

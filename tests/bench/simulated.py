@@ -235,6 +235,67 @@ def long_enough():
 
 
 @point
+def drawn():
+    """A commit draws some of the cells that are not core cells, each other
+    ones, the same each time; a pattern chooses among all of these."""
+    small = machine.load("small")
+    others = core.rest(small)
+    assert not set(others) & set(core.choose(small, "full"))
+    equal(len({cell.name for cell in others}), len(others), "names")
+    first, again, second = (core.choose(small, "drawn", commit=name)
+                            for name in ("a", "a", "b"))
+    equal(first, again, "of a commit")
+    equal(len(first), core.DRAWN, "how many")
+    assert first != second and set(first + second) <= set(others)
+    found = core.choose(small, "drawn", "swap out", commit="a")
+    equal({cell.device for cell in found},
+          {cell.device for cell in others if cell.work == c.SWAP}, "by words")
+
+
+@point
+def scripts():
+    """A script's rate is how often a second it could run; its processors' time
+    that of all of it. It runs once, with its place prepared before time is
+    simulated, and requests are counted around it."""
+    events = []
+
+    @contextlib.contextmanager
+    def prepared(work, path):
+        events.append((work, path))
+        yield lambda: events.append("run")
+
+    @contextlib.contextmanager
+    def simulation(_totals):
+        events.append("simulated")
+        yield {"busy": simulated.Busy("0 0 0 0\n1000000000 3 500000000 "
+                                      "1500000000\nend 1000000000 3 7")}
+    cell = c.Cell(c.COPY, c.MIB, device="requests", engine="script")
+    times, texts = iter([250 * MS, 500 * MS]), iter(["0 " * 11, "0 0 0 0 16 0 "
+                                                     "16384 0 0 0 0"])
+    with mock.patch.object(simulated.files, "prepared", prepared), \
+            mock.patch.object(simulated, "simulation", simulation), \
+            mock.patch.object(simulated, "read", lambda _: next(texts)), \
+            mock.patch.object(simulated, "_tsc_function",
+                              lambda: lambda: next(times)):
+        found = simulated.scripted(cell, "/dev/x", None)
+    equal(events, [(c.COPY, "/dev/x"), "simulated", "run"], "what is done")
+    equal(found, {"rates": 4.0, "p50": None, "p99": None,
+                  "busy_ns": 500.0 * MS, "forced": 3, "requests": 2.0},
+          "the figures")
+
+
+@point
+def raw():
+    """Only a copy needs no file system and no swap space, so that the raw
+    device takes part, as in fio's work."""
+    kinds = [c.Cell(work, c.MIB) for work in (*c.SCRIPTS, "read")]
+    found = {cell.work for cell, name in
+             simulated.files.in_lots(kinds, [c.RAW, c.DEFAULT])
+             if name == c.RAW}
+    equal(found, {c.COPY, "read"}, "on the raw device")
+
+
+@point
 def longer():
     """A cell's runs become as long as it takes to have enough I/O."""
     noaes = machine.load("noaes")

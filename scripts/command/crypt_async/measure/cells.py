@@ -60,7 +60,11 @@ DEVICES = {
 ROTATIONAL = "disk"
 
 
-UNTAR = "untar"     # a work that is not fio's
+# Work that is not fio's, and what a person calls it.
+UNTAR, COPY, FILE, SMALL, SWAP = "untar", "copy", "file", "small", "swap"
+SCRIPTS = {UNTAR: "ext4 untar sync", COPY: "buffered copy fsync",
+           FILE: "ext4 file fsync", SMALL: "ext4 small files fsync",
+           SWAP: "swap out"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +87,22 @@ class Cell:
         return self.machine or f"{self.cpus}cpu"
 
     @property
+    def is_script(self):
+        """Is it other work than fio's?"""
+        return self.work in SCRIPTS
+
+    @property
+    def lower(self):
+        """The name of the lower device."""
+        return self.device.partition("-")[0]
+
+    @property
+    def mappings(self):
+        """How many mappings of one contestant share the device: "brd-4" is
+        brd with four."""
+        return int(self.device.partition("-")[2] or 1)
+
+    @property
     def boot(self):
         """The guest that measures it."""
         return f"{self.computer}-{self.device}"
@@ -101,8 +121,8 @@ class Cell:
     @property
     def work_name(self):
         """The work, for a person."""
-        if self.work == UNTAR:
-            return "ext4 untar sync"
+        if self.is_script:
+            return SCRIPTS[self.work]
         return (f"{short(self.size)} {self.work} d{self.depth}"
                 + (f" x{self.jobs}" if self.jobs > 1 else ""))
 
