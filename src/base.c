@@ -39,7 +39,8 @@ static_assert(IS_ALIGNED(offsetof(struct dm_crypt_io, ctx.at.out), sizeof(long))
 const unsigned int ca_base_moves[CA_BASE_STATES] = {
 	[CA_BASE_NEW]		= BIT(CA_BASE_READING) | BIT(CA_BASE_RECHECKING) |
 				  BIT(CA_BASE_ENDED),
-	[CA_BASE_READING]	= BIT(CA_BASE_READ) | BIT(CA_BASE_ENDED),
+	[CA_BASE_READING]	= BIT(CA_BASE_READ) | BIT(CA_BASE_RECHECKING) |
+				  BIT(CA_BASE_ENDED),
 	[CA_BASE_READ]		= BIT(CA_BASE_RECHECKING) | BIT(CA_BASE_ENDED),
 	[CA_BASE_RECHECKING]	= BIT(CA_BASE_ENDED),
 };

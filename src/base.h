@@ -74,6 +74,8 @@ enum ca_base_state {
  * @splitter_bytes: bytes that the splitter converted itself, if it is a task; the submitter reads
  *	them without a lock
  * @is_started: the first fragment is in use
+ * @part: (read) bytes at the beginning of the rest that the lower device reads now, if the rest is
+ *	read in parts; else 0
  *
  * (write) Set by ca_charge_start(): by the splitter before the first of several fragments is
  * dispatched, else by the writer that gets the only one:
@@ -133,6 +135,7 @@ struct ca_base {
 	u8 *meta;
 	int nice;
 	unsigned int splitter_bytes;
+	unsigned int part;
 	struct bio_vec bounce_vecs[CA_BASE_PAGES];
 
 	struct dm_crypt_io first;

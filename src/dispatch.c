@@ -305,6 +305,40 @@ unsigned int ca_dispatch_split_size(const struct ca_base *base)
 }
 
 /**
+ * ca_dispatch_part_size() - decides how much of a read is read at once
+ * @base: the base, see ca_dispatch_wants_parts()
+ *
+ * What is left after the last but one part is not cut: it is split so that all CPUs end together.
+ *
+ * Context: The splitter.
+ * Return: bytes, no more than the bio has left.
+ */
+unsigned int ca_dispatch_part_size(const struct ca_base *base)
+{
+	const struct ca_dispatch *dispatch = &base->ca->dispatch;
+	const unsigned int part = max(READ_ONCE(dispatch->fragment_bytes[READ]), dispatch->block);
+
+	return base->rest.bi_size / 2 > part ? part : base->rest.bi_size;
+}
+
+/**
+ * ca_dispatch_wants_parts() - decides whether a read is read in parts
+ * @base: the base, new
+ *
+ * Then workers convert its beginning while the submitter reads on. That is only so if the lower
+ * device ends bios within submit_bio(), as a RAM disk does by copying. Other devices read while the
+ * submitter does something else, and make a request of each part.
+ *
+ * Context: Task, inside submit_bio().
+ * Return: whether it is.
+ */
+bool ca_dispatch_wants_parts(const struct ca_base *base)
+{
+	return base->min_split && !base->is_nowait && bdev_synchronous(base->ca->dev->bdev) &&
+	       ca_dispatch_part_size(base) < base->rest.bi_size;
+}
+
+/**
  * ca_dispatch_learn() - takes note of how long a soft interrupt took to convert something
  * @dispatch: the device's
  * @ns: the time

@@ -53,6 +53,9 @@ void ca_dispatch_plan_split(struct ca_base *base);
 unsigned int ca_dispatch_write_size(const struct ca_base *base);
 /* Bytes of the next part, of a read or a write, that one thread converts. */
 unsigned int ca_dispatch_split_size(const struct ca_base *base);
+/* Whether a read is read in parts, and bytes of the next one. */
+bool ca_dispatch_wants_parts(const struct ca_base *base);
+unsigned int ca_dispatch_part_size(const struct ca_base *base);
 /* Where a fragment is converted; asked once for each. */
 enum ca_where ca_dispatch_decide(struct dm_crypt_io *io, enum ca_caller caller, bool more);
 /* Where a read goes on that completed in an interrupt: in that, a soft interrupt, or a worker. */

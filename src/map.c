@@ -43,6 +43,7 @@ static struct ca_base *start_base(struct ca_device *ca, struct bio *bio)
 	base->is_mismatch = false;
 	base->min_split = 0;
 	base->splitter_bytes = 0;
+	base->part = 0;
 	base->end_io = NULL;
 	base->meta = NULL;
 	base->submitter = current;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reads: read into the base bio -> split -> converted in place -> ended.
+ * Reads: read into the base bio -> split -> converted in place -> ended. A large one may be read in
+ * parts, each of which is split off when it is there.
  *
  * A read needs no memory: the base bio itself goes to the lower device, with its bi_end_io replaced
  * until it comes back. With metadata there is a clone, since the metadata is attached to that. A
@@ -122,7 +123,7 @@ static void defer_read(struct ca_base *base)
 	ca_workers_add(&ca->workers, &base->job, ca_dispatch_is_sync_submitter(base));
 }
 
-/* ------------------------------------------------------------------------ completion */
+/* --------------------------------------------------------- where a read goes on */
 
 static void read_again(struct ca_base *base);
 
@@ -182,18 +183,135 @@ static bool can_tell(const struct ca_base *base)
 	return ca_base_is_in_submit(base) && !(current->flags & PF_KTHREAD);
 }
 
+/* ----------------------------------------------------------------------- reads in parts */
+
+static void submit_read_base(struct ca_base *base)
+{
+	struct ca_device *ca = base->ca;
+
+	base->first.since = ca_latency_begin(&ca->latency);
+	dm_submit_bio_remap(base->bio, NULL);
+}
+
+/* Makes the base bio one that reads so much of the rest, for the first time or once more. */
+static void aim_at_rest(struct ca_base *base, unsigned int bytes)
+{
+	struct bio *bio = base->bio;
+
+	/* The lower device may have passed it on to another one. */
+	bio_set_dev(bio, base->ca->dev->bdev);
+	bio->bi_iter = base->rest;
+	bio->bi_iter.bi_sector = base->ca->start + ca_base_rest_sector(base);
+	bio->bi_iter.bi_size = bytes;
+	ca_base_renew_bio(bio);
+}
+
+/* Reads so much of the rest. The control group is charged for that as for another bio. */
+static void read_rest(struct ca_base *base, unsigned int bytes)
+{
+	struct bio *bio = base->bio;
+
+	bio_clear_flag(bio, BIO_CGROUP_ACCT);
+	/* Has bio_set_dev() forget that the bio was throttled. */
+	bio->bi_bdev = NULL;
+	aim_at_rest(base, bytes);
+	submit_read_base(base);
+}
+
+/* Has the lower device read the next part, after the caller has returned to submit_bio(). */
+static void read_part(struct ca_base *base, unsigned int bytes)
+{
+	base->part = bytes;
+	read_rest(base, bytes);
+}
+
+/* Splits what is left after the last part was read. */
+static void convert_last_part(struct ca_base *base)
+{
+	base->part = 0;
+	ca_base_move(base, CA_BASE_READ);
+	split_read(base, CA_FROM_SUBMITTER);
+	if (ca_split_help_out(base, CA_FROM_SUBMITTER))
+		end_read(base);
+}
+
+/* Converts a part, and reads the next one. Without memory for its fragment, reads it again later. */
+static void convert_part(struct ca_base *base)
+{
+	struct dm_crypt_io *io = ca_fragment_alloc(base, GFP_NOWAIT | __GFP_NOWARN);
+
+	if (!io) {
+		read_part(base, base->rest.bi_size);
+		return;
+	}
+	io->converted = read_converted;
+	atomic_inc(&base->refs);
+	ca_split_take(io, base->part);
+	ca_split_dispatch(io, CA_FROM_SUBMITTER, true, true);
+	read_part(base, ca_dispatch_part_size(base));
+}
+
+/* Ends to read in parts before the last one was read. No worker may have begun those before. */
+static void give_up_parts(struct ca_base *base)
+{
+	base->part = 0;
+	ca_workers_ensure(&base->ca->workers);
+	atomic_dec(&base->refs);
+}
+
+static void read_rest_work(struct work_struct *work)
+{
+	struct ca_base *base = container_of(work, struct ca_base, job.work);
+	struct ca_worker_scope scope = ca_worker_begin(&base->ca->workers, base);
+
+	read_rest(base, base->rest.bi_size);
+	ca_worker_end(scope);
+}
+
+/* The lower device has read a part. */
+static void complete_part(struct ca_base *base, blk_status_t status)
+{
+	struct ca_device *ca = base->ca;
+
+	ca_latency_end(&ca->latency, false, CA_PHASE_DEVICE, &base->first.since);
+	if (unlikely(status)) {
+		ca_base_report_error(base, ca_base_rest_sector(base), base->part, status);
+		ca_base_fail(base, status);
+		give_up_parts(base);
+		if (ca_base_put(base))
+			end_read(base);
+	} else if (unlikely(!ca_base_is_in_submit(base))) {
+		/* It took until after submit_bio(): a thread that may wait reads the rest as one. */
+		give_up_parts(base);
+		INIT_WORK(&base->job.work, read_rest_work);
+		ca_workers_queue_submission(&ca->workers, &base->job.work);
+	} else if (base->part == base->rest.bi_size) {
+		convert_last_part(base);
+	} else {
+		convert_part(base);
+	}
+}
+
+/* -------------------------------------------------------------------------- completion */
+
 /* The lower device has answered. */
 static void complete_read(struct ca_base *base, blk_status_t status)
 {
+	if (base->part) {
+		complete_part(base, status);
+		return;
+	}
 	if (unlikely(status == BLK_STS_AGAIN && base->is_nowait && !can_tell(base))) {
 		read_again(base);
 		return;
 	}
 	ca_latency_end(&base->ca->latency, false, CA_PHASE_DEVICE, &base->first.since);
 	if (unlikely(status)) {
-		ca_base_report_error(base, base->sector, base->all.bi_size, status);
+		ca_base_report_error(base, ca_base_rest_sector(base), base->rest.bi_size, status);
 		ca_base_fail(base, status);
-		ca_base_end(base);
+		/* Fragments of parts that were read before this may be in flight. */
+		if (ca_base_put(base))
+			end_read(base);
 		return;
 	}
 	ca_base_move(base, CA_BASE_READ);
@@ -292,28 +410,15 @@ static void read_clone_again_work(struct work_struct *work)
 	submit_in_worker(container_of(work, struct ca_base, job.work));
 }
 
-static void submit_read_base(struct ca_base *base)
-{
-	struct ca_device *ca = base->ca;
-
-	base->first.since = ca_latency_begin(&ca->latency);
-	dm_submit_bio_remap(base->bio, NULL);
-}
-
 /* Submits a read that the lower device refused to wait for. All of it: it may have begun. */
 static void read_again_work(struct work_struct *work)
 {
 	struct ca_base *base = container_of(work, struct ca_base, job.work);
 	struct ca_worker_scope scope = ca_worker_begin(&base->ca->workers, base);
-	struct bio *bio = base->bio;
 
 	base->is_nowait = false;
-	/* The lower device may have passed it on to another one. */
-	bio_set_dev(bio, base->ca->dev->bdev);
-	bio->bi_iter = base->all;
-	bio->bi_iter.bi_sector = base->ca->start + base->sector;
-	ca_base_renew_bio(bio);
-	bio->bi_opf &= ~REQ_NOWAIT;
+	aim_at_rest(base, base->all.bi_size);
+	base->bio->bi_opf &= ~REQ_NOWAIT;
 	submit_read_base(base);
 	ca_worker_end(scope);
 }
@@ -391,5 +496,11 @@ void ca_read_start(struct ca_base *base)
 	bio_set_dev(base->bio, ca->dev->bdev);
 	ca_base_redirect_bio(base, ca->start + base->sector, complete_read_base);
 	ca_base_move(base, CA_BASE_READING);
-	submit_read_base(base);
+	if (ca_dispatch_wants_parts(base)) {
+		/* The splitter, which reads them, has a reference of its own. */
+		atomic_inc(&base->refs);
+		read_part(base, ca_dispatch_part_size(base));
+	} else {
+		submit_read_base(base);
+	}
 }

@@ -38,16 +38,17 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 
 /*
  * A disk whose driver takes bios, of memory that begins at multiples of @alignment; each block of
- * it has room for metadata, if any. NULL if there is no memory. The limits are handed in since
- * 6.11.
+ * it has room for metadata, if any; @at_once: it ends bios within submit_bio(). NULL if there is no
+ * memory. The limits are handed in since 6.11; none but these tell the last.
  */
 static inline struct gendisk *pieces_alloc_disk(unsigned int block, unsigned int alignment,
-						unsigned int metadata)
+						unsigned int metadata, bool at_once)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
 	struct queue_limits limits = {
 		.logical_block_size = block,
 		.dma_alignment = alignment - 1,
+		.features = at_once ? BLK_FEAT_SYNCHRONOUS : 0,
 		.integrity = {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
 			.metadata_size = metadata,

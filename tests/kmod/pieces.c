@@ -3,7 +3,9 @@
  * Bios whose memory is in pieces of any length at any place, as a module of the kernel may make
  * them, and a RAM disk that takes such bios, /dev/pieces, as long as the pieces begin and end at
  * multiples of the parameter alignment; others end with an error. With the parameter metadata there
- * is room for so many bytes next to each block.
+ * is room for so many bytes next to each block. It ends bios within submit_bio(), and with the
+ * parameter at_once says so. A read of the sector wrong_sector fails; one of late_sector is ended by
+ * a worker. The parameter reads counts bios.
  *
  * debugfs, pieces/data: the bytes to write, or that were read. A line written to pieces/run does
  * one bio with them:
@@ -69,6 +71,23 @@ static unsigned int metadata;
 module_param(metadata, uint, 0444);
 MODULE_PARM_DESC(metadata, "Bytes that the disk keeps next to each block");
 
+static bool at_once;
+module_param(at_once, bool, 0444);
+MODULE_PARM_DESC(at_once, "The disk says that it ends bios within submit_bio()");
+
+static long wrong_sector = -1;
+module_param(wrong_sector, long, 0644);
+MODULE_PARM_DESC(wrong_sector, "A read of this sector of the disk fails; -1: none");
+
+static long late_sector = -1;
+module_param(late_sector, long, 0644);
+MODULE_PARM_DESC(late_sector, "A read of this sector is ended by a worker; -1: none");
+
+static unsigned int reads;
+module_param(reads, uint, 0644);
+MODULE_PARM_DESC(reads, "The bios by which the disk was read");
+
+static struct bio *late;	/* to be ended by end_late() */
 static u8 *disk_bytes;
 static u8 *disk_metadata;
 static struct gendisk *disk;
@@ -108,14 +127,30 @@ static bool is_aligned(struct bio *bio)
 	return true;
 }
 
+static void end_late(struct work_struct *work)
+{
+	bio_endio(xchg(&late, NULL));
+}
+static DECLARE_WORK(late_work, end_late);
+
+/* Whether a bio reads a sector, which may be -1. */
+static bool reads_sector(const struct bio *bio, long sector)
+{
+	return bio_data_dir(bio) == READ && sector >= (long)bio->bi_iter.bi_sector &&
+	       sector < (long)bio_end_sector(bio);
+}
+
 static void disk_submit(struct bio *bio)
 {
 	unsigned int start = bio->bi_iter.bi_sector << SECTOR_SHIFT;	/* below DISK_BYTES */
+	bool is_late = reads_sector(bio, READ_ONCE(late_sector));
 	u8 *at = disk_bytes + start;
 	struct bvec_iter iter;
 	struct bio_vec bv;
 
-	if (!is_aligned(bio)) {
+	if (bio_data_dir(bio) == READ)
+		reads++;
+	if (!is_aligned(bio) || reads_sector(bio, READ_ONCE(wrong_sector))) {
 		bio_io_error(bio);
 		return;
 	}
@@ -125,7 +160,11 @@ static void disk_submit(struct bio *bio)
 		copy(bio, &bv, at);
 		at += bv.bv_len;
 	}
-	bio_endio(bio);
+	/* One at a time. */
+	if (is_late && !cmpxchg(&late, NULL, bio))
+		schedule_work(&late_work);
+	else
+		bio_endio(bio);
 }
 
 static const struct block_device_operations disk_ops = {
@@ -139,7 +178,7 @@ static int make_disk(void)
 
 	disk_bytes = vzalloc(DISK_BYTES);
 	disk_metadata = vzalloc(max(DISK_BYTES / block * metadata, 1U));
-	disk = pieces_alloc_disk(block, alignment, metadata);
+	disk = pieces_alloc_disk(block, alignment, metadata, at_once);
 	if (!disk_bytes || !disk_metadata || !disk)
 		return -ENOMEM;
 	disk->fops = &disk_ops;
@@ -160,6 +199,7 @@ static void free_disk(void)
 			del_gendisk(disk);
 		put_disk(disk);
 	}
+	flush_work(&late_work);
 	vfree(disk_metadata);
 	vfree(disk_bytes);
 }
