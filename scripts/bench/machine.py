@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""usage: scripts/bench/machine.py NAME[:PARAMETER=VALUE...][,...]
+"""usage: scripts/bench/machine.py [--variants] NAME[:PARAMETER=VALUE...][,...]
 
 The machines whose time is simulated: files of parameters. Run by itself, this
-prints the machines of a list, a line each, or says what is wrong with it."""
+prints the machines of a list, a line each, or says what is wrong with it. With
+--variants each is followed by itself with other parameters."""
 
 import dataclasses
 import os
@@ -12,6 +13,10 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 MACHINES = os.path.join(HERE, "machines")
 USUAL_PS = 333              # a plain instruction, on most of them
 WORDS = ("arch", "cpu")     # parameters that are no numbers
+# What a conclusion must not depend on: how long a wake-up takes, and how many
+# times as long as usual atomic instructions, and those of the cipher, do.
+WAKE_NS = (500, 20_000)
+TIMES = (("atomic_ps", 4), ("vector_ps", 0.5), ("vector_ps", 4))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +91,15 @@ def load(name):
     return found
 
 
+def variants(machine):
+    """The machine, and it with one parameter changed, as names."""
+    usual = machine.parameters
+    return [machine.name,
+            *(f"{machine.name}:wake_ns={ns}" for ns in WAKE_NS),
+            *(f"{machine.name}:{key}={round(int(usual[key]) * times)}"
+              for key, times in TIMES)]
+
+
 def split(text):
     """The machines of a list, as load() has them. Values may have commas:
     what follows one, and is no machine's name, belongs to the value before
@@ -100,8 +114,10 @@ def split(text):
 
 
 if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    has_variants = arguments[:1] == ["--variants"]
     try:
-        for one in split(",".join(sys.argv[1:])):
-            print(one.name)
+        for one in split(",".join(arguments[has_variants:])):
+            print("\n".join(variants(one) if has_variants else [one.name]))
     except ValueError as error:
         sys.exit(str(error))

@@ -153,6 +153,35 @@ def by_machine(boots, changes=None):
             for which in dict.fromkeys(map(_machine, boots))]
 
 
+# --- machines with other parameters ---------------------------------------
+
+def is_variant(found):
+    """Is it a machine with other parameters than its file has?"""
+    return ":" in found["machine"]["name"]
+
+
+def _medians(found):
+    """The median ratio to the best setting, {cell's name without that of the
+    machine: ratio}"""
+    return {cell["name"].split(" ", 1)[1]: cell["to_best"][0]
+            for cell in found["cells"]}
+
+
+def sides(machines):
+    """Of each machine with other parameters: its name and kernel, how many
+    cells were also measured with those of the file, on the same release, and
+    which of them change sides: (cell, ratio there, ratio here)."""
+    usual = {(found["machine"]["name"], found["release"]): _medians(found)
+             for found in machines if not is_variant(found)}
+    for found in filter(is_variant, machines):
+        name = found["machine"]["name"]
+        before = usual.get((name.split(":")[0], found["release"]), {})
+        pairs = [(cell, before[cell], ratio)
+                 for cell, ratio in _medians(found).items() if cell in before]
+        yield (name, found["kernel"], len(pairs),
+               [pair for pair in pairs if (pair[1] < 1) != (pair[2] < 1)])
+
+
 # --- age ------------------------------------------------------------------
 
 def _changes_since(commit):

@@ -106,6 +106,24 @@ def _about(found):
     yield from _missing(missing)
 
 
+def _variants(machines):
+    """Machines with other parameters, and the cells that depend on these."""
+    rows = list(recorded.sides(machines))
+    if not rows:
+        return
+    yield ["### With other parameters"]
+    yield ["A cell changes sides if crypt-async is faster than dm-crypt's "
+           "best setting with the parameters of the", "machine's file, and "
+           "slower with the other one, or the other way round."]
+    yield table(("machine", "cells compared", "change sides, ratio with the "
+                 "file's parameter and with this one"),
+                [[f"{name}, Linux {kernel.split('+')[0]}", count,
+                  "; ".join(f"{cell}: {before:.2f}, {now:.2f}"
+                            for cell, before, now in changed)
+                  or ("none" if count else "–")]
+                 for name, kernel, count, changed in rows])
+
+
 def _overall(machines):
     """How many core cells of all machines that have a file were measured on
     some kernel."""
@@ -135,7 +153,8 @@ def _figures_row(found):
 def figures(results):
     """For README.md: a line for each simulated machine."""
     machines = recorded.by_machine(recorded.load(f"{results}/simulated"))
-    rows = [_figures_row(found) for found in machines]
+    rows = [_figures_row(found) for found in machines
+            if not recorded.is_variant(found)]
     return block("figures", [
         *table(("simulated machine", "cells measured", "to best setting",
                 "min and max", "to default", "cells that miss an aim"),
@@ -152,12 +171,15 @@ def simulated(machines):
     yield AIMS
     yield [_overall(machines)]
     for found in machines:
+        if recorded.is_variant(found):
+            continue
         yield [f"### {_title(found['machine'])}, Linux {found['kernel']}"]
         yield list(_about(found))
         for stack, cells in itertools.groupby(
                 found["cells"], lambda cell: cell["stack"]):
             yield [f"{stack.split(' ', 1)[1]}:"]
             yield table(COLUMNS, map(_cell_row, cells))
+    yield from _variants(machines)
 
 
 # --- instructions ---------------------------------------------------------

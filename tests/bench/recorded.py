@@ -2,6 +2,7 @@
 """Figures that were recorded: made-up ones, and those of results/simulated;
 TAP."""
 
+import dataclasses
 import json
 import os
 import re
@@ -113,7 +114,7 @@ def machines():
     equal(len(found), 3, "machines")
     equal([len(one["recorded"]["core"]) for one in found],
           [len(CELLS), 0, len(CELLS)], "core cells")
-    assert "### small:wake_ns=1, Linux " in document(found), document(found)
+    assert "| small:wake_ns=1, Linux 6.12.0 | 1 | none |" in document(found)
 
 
 @point
@@ -162,6 +163,23 @@ def others():
     equal([cell["name"] for cell in found["cells"] if cell["misses"]],
           [one.name for one in drawn], "what misses an aim")
     assert f"; of {len(core.rest(SMALL))} others 2\n" in document([found])
+
+
+@point
+def sides():
+    """Cells that change sides on a machine with another parameter are named;
+    such a machine has no section of its own."""
+    other = machine.load("small:wake_ns=20000")
+    found = recorded.by_machine([
+        boot("new", measured(CELLS[0], 50.0), measured(CELLS[1], 200.0)),
+        boot("new", *(measured(dataclasses.replace(cell, machine=other.name),
+                               200.0) for cell in CELLS[:3]), on=other)])
+    equal(list(recorded.sides(found)),
+          [(other.name, "6.12.0", 2,
+            [(CELLS[0].name.split(" ", 1)[1], 0.5, 2.0)])], "sides")
+    text = document(found)
+    assert "| small:wake_ns=20000, Linux 6.12.0 | 2 |" in text, text[-2000:]
+    assert "### small:wake" not in text, "a section of its own"
 
 
 @point

@@ -235,6 +235,19 @@ def long_enough():
 
 
 @point
+def variants():
+    """A machine's variants are machines, with one parameter changed each."""
+    laptop = machine.load("laptop")
+    found = [machine.load(name) for name in machine.variants(laptop)]
+    equal(found[0], laptop, "the first")
+    for one in found[1:]:
+        changed = [key for key, value in one.parameters.items()
+                   if value != laptop.parameters[key]]
+        assert len(changed) == 1, one.name
+    equal(len({str(one.parameters) for one in found}), 6, "how many")
+
+
+@point
 def drawn():
     """A commit draws some of the cells that are not core cells, each other
     ones, the same each time; a pattern chooses among all of these."""
