@@ -23,11 +23,12 @@ struct task_struct;
 #define CA_BASE_PAGES	8
 
 /*
- * The states of a base io. Only its owner may touch the state: the splitter, or the completion of a
- * read, or the thread that dropped the last reference. base.c has the list of legal moves.
+ * The states of a base io. Only its owner may change the state: the splitter, or the completion of
+ * a read, or the thread that dropped the last reference. base.c has the list of legal moves.
  *
  * CA_BASE_NEW:		map has it; a write stays in this state until it ends
- * CA_BASE_READING:	(read only) the lower device has it, or its clone
+ * CA_BASE_READING:	(read only) the lower device has it, or its clone; if it is read in parts,
+ *	the first ones are split and converted meanwhile
  * CA_BASE_READ:	(read only) the ciphertext is in its memory, and is split and converted
  * CA_BASE_RECHECKING:	(read only) a worker reads it into bounce pages, one part after the other:
  *	for the first time, or again since a tag did not match or memory was short
@@ -96,7 +97,8 @@ enum ca_base_state {
  * Touched by the owner only:
  * @state: see enum ca_base_state
  * @job: hands the base to another thread: to a splitter, a read that completed to a worker or a
- *	soft interrupt, or a read that failed, or was refused, to a worker that reads again
+ *	soft interrupt, or a read that failed, was refused, or of which a part ended late, to a
+ *	worker that reads again
  * @end_io: bi_end_io of a base bio that itself goes to the lower device, as it was before
  * @private: bi_private, likewise
  * @vecs: bi_io_vec, likewise
@@ -187,7 +189,7 @@ static inline void ca_base_move(struct ca_base *base, enum ca_base_state to)
 	if (unlikely(base->state >= CA_BASE_STATES || !(ca_base_moves[base->state] & BIT(to))))
 		ca_watchdog_state_error(base->ca, "a bio makes an illegal move", base->state, to);
 	trace_ca_base_move(base, base->state, to);
-	base->state = to;
+	WRITE_ONCE(base->state, to);
 }
 
 /**

@@ -245,10 +245,14 @@ static void put_request(struct dm_crypt_io *io, struct ca_request *r)
 
 /* ------------------------------------------------------------------------------ the units */
 
-/* Whether a fragment for which there was no memory is read and converted once more. */
+/*
+ * Whether a fragment for which there was no memory is read and converted once more. The splitter
+ * may move the base from READING to READ meanwhile; nobody moves it to RECHECKING while it has
+ * fragments.
+ */
 static bool is_read_again(const struct dm_crypt_io *io)
 {
-	return io->base->state == CA_BASE_READ;
+	return !io->is_write && READ_ONCE(io->base->state) != CA_BASE_RECHECKING;
 }
 
 /*

@@ -308,7 +308,8 @@ unsigned int ca_dispatch_split_size(const struct ca_base *base)
  * ca_dispatch_part_size() - decides how much of a read is read at once
  * @base: the base, see ca_dispatch_wants_parts()
  *
- * What is left after the last but one part is not cut: it is split so that all CPUs end together.
+ * The last part may be of nearly twice the usual size: it is read at once, and then split so that
+ * all CPUs end together.
  *
  * Context: The splitter.
  * Return: bytes, no more than the bio has left.
@@ -327,7 +328,8 @@ unsigned int ca_dispatch_part_size(const struct ca_base *base)
  *
  * Then workers convert its beginning while the submitter reads on. That is only so if the lower
  * device ends bios within submit_bio(), as a RAM disk does by copying. Other devices read while the
- * submitter does something else, and make a request of each part.
+ * submitter does something else, and make a request of each part. Nor is a read that must not wait:
+ * if the device refuses a part, its submitter cannot be told any more.
  *
  * Context: Task, inside submit_bio().
  * Return: whether it is.

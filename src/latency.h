@@ -10,7 +10,7 @@
 enum ca_phase {
 	CA_PHASE_QUEUE,		/* the fragment waits for a worker or a soft interrupt */
 	CA_PHASE_CONVERT,	/* it is converted, waiting for the crypto driver included */
-	CA_PHASE_DEVICE,	/* the lower device has it; a read as a whole */
+	CA_PHASE_DEVICE,	/* the lower device has it; of a read, all or a part */
 	CA_PHASES
 };
 

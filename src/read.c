@@ -193,7 +193,7 @@ static void submit_read_base(struct ca_base *base)
 	dm_submit_bio_remap(base->bio, NULL);
 }
 
-/* Makes the base bio one that reads so much of the rest, for the first time or once more. */
+/* Makes the base bio one that reads @bytes of the rest, for the first time or once more. */
 static void aim_at_rest(struct ca_base *base, unsigned int bytes)
 {
 	struct bio *bio = base->bio;
@@ -206,7 +206,7 @@ static void aim_at_rest(struct ca_base *base, unsigned int bytes)
 	ca_base_renew_bio(bio);
 }
 
-/* Reads so much of the rest. The control group is charged for that as for another bio. */
+/* Reads @bytes of the rest. The control group is charged for that as for another bio. */
 static void read_rest(struct ca_base *base, unsigned int bytes)
 {
 	struct bio *bio = base->bio;
@@ -235,7 +235,10 @@ static void convert_last_part(struct ca_base *base)
 		end_read(base);
 }
 
-/* Converts a part, and reads the next one. Without memory for its fragment, reads it again later. */
+/*
+ * Converts a part, and reads the next one. Without memory for a fragment, that part is read again
+ * with all of the rest, which needs none.
+ */
 static void convert_part(struct ca_base *base)
 {
 	struct dm_crypt_io *io = ca_fragment_alloc(base, GFP_NOWAIT | __GFP_NOWARN);
@@ -251,7 +254,10 @@ static void convert_part(struct ca_base *base)
 	read_part(base, ca_dispatch_part_size(base));
 }
 
-/* Ends to read in parts before the last one was read. No worker may have begun those before. */
+/*
+ * Stops reading in parts before the last one is split. Perhaps no worker has begun the earlier
+ * ones, which the splitter does not convert any more: one is woken.
+ */
 static void give_up_parts(struct ca_base *base)
 {
 	base->part = 0;
@@ -268,6 +274,25 @@ static void read_rest_work(struct work_struct *work)
 	ca_worker_end(scope);
 }
 
+static void split_where_completed(struct ca_base *base);
+
+/*
+ * A part was read, but not within submit_bio(). If it is not the last one, a thread that may wait
+ * for the lower device reads the rest, with that part, as one.
+ */
+static void end_late(struct ca_base *base)
+{
+	const bool is_last = base->part == base->rest.bi_size;
+
+	give_up_parts(base);
+	if (is_last) {
+		split_where_completed(base);
+	} else {
+		INIT_WORK(&base->job.work, read_rest_work);
+		ca_workers_queue_submission(&base->ca->workers, &base->job.work);
+	}
+}
+
 /* The lower device has read a part. */
 static void complete_part(struct ca_base *base, blk_status_t status)
 {
@@ -280,11 +305,8 @@ static void complete_part(struct ca_base *base, blk_status_t status)
 		give_up_parts(base);
 		if (ca_base_put(base))
 			end_read(base);
-	} else if (unlikely(!ca_base_is_in_submit(base))) {
-		/* It took until after submit_bio(): a thread that may wait reads the rest as one. */
-		give_up_parts(base);
-		INIT_WORK(&base->job.work, read_rest_work);
-		ca_workers_queue_submission(&ca->workers, &base->job.work);
+	} else if (unlikely(!ca_base_is_in_submit(base) || irqs_disabled())) {
+		end_late(base);
 	} else if (base->part == base->rest.bi_size) {
 		convert_last_part(base);
 	} else {
@@ -293,6 +315,18 @@ static void complete_part(struct ca_base *base, blk_status_t status)
 }
 
 /* -------------------------------------------------------------------------- completion */
+
+/* All of the rest was read: splits it here, or where it can be converted. */
+static void split_where_completed(struct ca_base *base)
+{
+	ca_base_move(base, CA_BASE_READ);
+	if (in_hardirq() || irqs_disabled())
+		leave_hardirq(base);
+	else if (in_task() && base->submitter == current)
+		split_read(base, CA_FROM_SUBMITTER);
+	else
+		split_in_softirq(base);
+}
 
 /* The lower device has answered. */
 static void complete_read(struct ca_base *base, blk_status_t status)
@@ -314,13 +348,7 @@ static void complete_read(struct ca_base *base, blk_status_t status)
 			end_read(base);
 		return;
 	}
-	ca_base_move(base, CA_BASE_READ);
-	if (in_hardirq() || irqs_disabled())
-		leave_hardirq(base);
-	else if (in_task() && base->submitter == current)
-		split_read(base, CA_FROM_SUBMITTER);
-	else
-		split_in_softirq(base);
+	split_where_completed(base);
 }
 
 static void complete_read_base(struct bio *bio)

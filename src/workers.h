@@ -72,8 +72,8 @@ struct ca_job {
  * @split_wq: splitters and rechecks of bases without metadata; these may wait for the pools
  * @meta_wq: those of bases that have their metadata, and so wait for other pools only; NULL on a
  *	device without
- * @submit_wq: writers, the order of zoned devices, reads that were refused; these may wait for the
- *	lower device, and for nothing else
+ * @submit_wq: writers, the order of zoned devices, reads that were refused, and the rest of reads
+ *	of which a part ended late; these may wait for the lower device, and for nothing else
  * @io_wq: everything that a fragment needs to come to its end; never waits for a pool, nor for the
  *	lower device, but for what a device does that ends bios within submit_bio()
  * @bound_wq: likewise, for work that is bound to a CPU

@@ -117,12 +117,16 @@ def _write_memory(group):
     """As a process with less memory than it writes to."""
     pid = os.fork()
     if not pid:
-        group.enter()
-        memory = mmap.mmap(-1, WRITTEN,
-                           mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        for _ in range(WRITTEN // c.MIB):
-            memory.write(_block())
-        os._exit(0)
+        status = 1
+        try:
+            group.enter()
+            memory = mmap.mmap(-1, WRITTEN,
+                               mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            for _ in range(WRITTEN // c.MIB):
+                memory.write(_block())
+            status = 0
+        finally:
+            os._exit(status)
     _, status = os.waitpid(pid, 0)
     ca.equal(status, 0, "the process that swaps ends well")
 

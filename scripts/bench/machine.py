@@ -93,6 +93,9 @@ def load(name):
 
 def variants(machine):
     """The machine, and it with one parameter changed, as names."""
+    if ":" in machine.name:
+        raise ValueError(f"{machine.name} is a variant itself: name "
+                         f"{machine.name.split(':')[0]}")
     usual = machine.parameters
     return [machine.name,
             *(f"{machine.name}:wake_ns={ns}" for ns in WAKE_NS),

@@ -167,6 +167,11 @@ def _medians(found):
             for cell in found["cells"]}
 
 
+def _is_slower(ratio):
+    """Is it below 1 by more than noise?"""
+    return ratio < 1 - r.AA_TOLERANCE
+
+
 def sides(machines):
     """Of each machine with other parameters: its name and kernel, how many
     cells were also measured with those of the file, on the same release, and
@@ -179,7 +184,8 @@ def sides(machines):
         pairs = [(cell, before[cell], ratio)
                  for cell, ratio in _medians(found).items() if cell in before]
         yield (name, found["kernel"], len(pairs),
-               [pair for pair in pairs if (pair[1] < 1) != (pair[2] < 1)])
+               [pair for pair in pairs
+                if _is_slower(pair[1]) != _is_slower(pair[2])])
 
 
 # --- age ------------------------------------------------------------------

@@ -105,8 +105,7 @@ def no_copies(lower, cells):
     without: the processors' time is theirs, and a real disk takes none of it
     to copy."""
     if (lower.path != timed.Timed.path
-            or any(c.CIPHERS[cell.cipher].tag
-                   or cell.is_script and cell.work != c.COPY
+            or any(c.CIPHERS[cell.cipher].tag or cell.is_script
                    for cell in cells)):
         yield
         return
@@ -173,11 +172,16 @@ def map_one(name, lower, cipher, key, unit, *, part=None, targets=1):
 
 
 def map_all(name, lower, cipher, key, unit, count):
-    """As many mappings of one contestant, on parts of the device; fewer, or
-    none, where the kernel cannot."""
-    step = lower.sectors // count & -8
-    return [mapping for at in range(count) if (mapping := map_one(
-        name, lower, cipher, key, unit, part=(at * step, step)))]
+    """As many mappings of one contestant, on parts of the device; none where
+    the kernel cannot."""
+    step, mappings = lower.sectors // count & -8, []
+    for at in range(count):
+        mapping = map_one(name, lower, cipher, key, unit,
+                          part=(at * step, step))
+        if not mapping:
+            break
+        mappings.append(mapping)
+    return mappings
 
 
 def same_data(mapped):

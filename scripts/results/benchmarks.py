@@ -112,9 +112,10 @@ def _variants(machines):
     if not rows:
         return
     yield ["### With other parameters"]
-    yield ["A cell changes sides if crypt-async is faster than dm-crypt's "
-           "best setting with the parameters of the", "machine's file, and "
-           "slower with the other one, or the other way round."]
+    yield ["A cell changes sides if crypt-async is slower than dm-crypt's "
+           "best setting, by more than 0.5 %, with the parameters", "of the "
+           "machine's file, and not with the other one, or the other way "
+           "round."]
     yield table(("machine", "cells compared", "change sides, ratio with the "
                  "file's parameter and with this one"),
                 [[f"{name}, Linux {kernel.split('+')[0]}", count,
