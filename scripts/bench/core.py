@@ -42,7 +42,7 @@ def _core():
             *_on("brd", c.both(16 * c.KIB, (32, 1))
                  + c.both(64 * c.KIB, (32, 1)), unit=512),
             *_on("brd-4", c.both(4 * c.KIB, (8, 4)), unit=512),
-            *_on("null80", c.both(4 * c.KIB, (1, 1), (32, 1)), unit=512),
+            *_on("null80", c.both(4 * c.KIB, (32, 1)), unit=512),
             *_on("null10", [c.MIX, c.FSYNC], unit=512),
             *_on("null10", c.both(4 * c.KIB, (1, 1)), engine="io_uring"),
             *_on("brd", c.both(4 * c.KIB, (1, 1)), cipher="cipher_null",
@@ -63,8 +63,8 @@ def _modelled():
                               c.Cell("write", kib4, 32)], unit=512),
             *_on("rotational", [c.Cell("read", kib128),
                                 c.Cell("write", kib128, 8)], unit=512),
-            *_scripts("nvme", c.COPY, c.FILE, c.SMALL, c.SWAP),
-            *_scripts("requests", c.COPY)]
+            *_scripts("nvme", c.COPY, c.FILE, c.SMALL, c.SWAP, c.BESIDE),
+            *_scripts("requests", c.COPY, c.BESIDE)]
 
 
 def _scripts(device, *works):
@@ -79,7 +79,8 @@ def _rest():
     some = c.both(kib4, (1, 1), (32, 1)) + c.both(c.MIB, (1, 1))
     middle = c.both(16 * c.KIB, (32, 1)) + c.both(kib64, (32, 1))
     return [*_on("null10", middle, unit=512),
-            *_on("null80", c.both(c.MIB, (1, 1)), unit=512),
+            *_on("null80", c.both(kib4, (1, 1)) + c.both(c.MIB, (1, 1)),
+                 unit=512),
             *_on("nvme", c.both(kib64, (1, 1), (32, 1))
                  + c.both(c.MIB, (4, 1)), unit=512),
             *_on("nvme", some),

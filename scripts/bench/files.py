@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""In a guest: work that is not fio's, on files, on the page cache of a device,
-and on swap space."""
+"""In a guest: work that is not a single job of fio: on files, on the page
+cache of a device, on swap space, and beside other work."""
 
 import contextlib
 import functools
 import io
+import json
 import mmap
 import os
 import random
@@ -23,6 +24,8 @@ FILE_SYSTEM = "/tmp/bench.mnt"
 LARGE_FILE = 32 * c.MIB
 SMALL_FILES = 100
 SMALL = 4 * c.KIB
+# Of a reader: how often it reads, and what writers do meanwhile.
+READS, WRITERS = 300, 4
 # Of a process that swaps: what it writes to, and what it may keep.
 WRITTEN, KEPT = 64 * c.MIB, 24 * c.MIB
 
@@ -131,17 +134,36 @@ def _write_memory(group):
     ca.equal(status, 0, "the process that swaps ends well")
 
 
+def _read_beside_writers(path):
+    """As many reads of 4 KiB, one at a time, beside bulk writers: their
+    latency. The writers end with the reader."""
+    words = [*fio.FIO, "--lat_percentiles=1", "--clat_percentiles=0",
+             "--slat_percentiles=0", "--percentile_list=50:99",
+             f"--filename={path}", f"--size={USED}", "--ioengine=libaio",
+             "--name=reader", "--rw=randread", "--bs=4k", "--iodepth=1",
+             f"--number_ios={READS}", "--runtime=1h", "--exitall=1",
+             "--new_group", "--name=writers", "--rw=write", "--bs=1m",
+             "--iodepth=4", f"--numjobs={WRITERS}", "--runtime=1h",
+             "--offset_increment=25%", "--new_group"]
+    text = ca.run(*words, cwd="/tmp").stdout
+    jobs = json.loads(text[text.index("{"):])["jobs"]
+    found = jobs[0]["read"]["lat_ns"]["percentile"]
+    ca.check(jobs[-1]["write"]["io_bytes"], "the writers wrote")
+    return {"p50": found["50.000000"], "p99": found["99.000000"]}
+
+
 WORK = {c.UNTAR: (_file_system_and_tarball, _untar),
         c.COPY: (_device, _copy),
         c.FILE: (_file_system, _large_file),
         c.SMALL: (_file_system, _small_files),
-        c.SWAP: (_swap_space, _write_memory)}
+        c.SWAP: (_swap_space, _write_memory),
+        c.BESIDE: (_device, _read_beside_writers)}
 
 
 @contextlib.contextmanager
 def prepared(work, path):
     """Everything that work needs beforehand; gives the function that does it,
-    once."""
+    once, and returns figures of its own, if it has any."""
     _block()
     prepare, run = WORK[work]
     with prepare(path) as place:
@@ -149,7 +171,6 @@ def prepared(work, path):
 
 
 def in_lots(cells, paths):
-    """As fio.in_lots(). But the contestants hold the raw device, so that it
-    can have no file system and be no swap space."""
+    """As fio.in_lots(), but for scripts that the raw device cannot do."""
     return [(cell, name) for cell, name in fio.in_lots(cells, paths)
-            if name != c.RAW or not cell.is_script or cell.work == c.COPY]
+            if name != c.RAW or not cell.is_script or cell.work in c.ON_RAW]

@@ -26,8 +26,9 @@ RECORDS = os.path.join(TOP, "results", "simulated")
 MODULE = ["src", "dm-crypt-async.c", "dm-crypt-async.h", "Kbuild"]
 DIGITS = 7                  # of a figure
 # What a cell has to reach: see misses().
-LATENCY, LARGE_TIME = 1.05, 1.25
+LATENCY, LARGE_TIME, BESIDE = 1.05, 1.25, 2
 LARGE = 64 * c.KIB
+SLOWER = 0.02               # what two boots may differ by
 TOTALS = ("forced", "host_seconds", "simulated_seconds")
 OF_A_BOOT = ("commit", "date", "kernel", "command")
 
@@ -79,14 +80,17 @@ def _is_above(value, most):
 def misses(cell, kind):
     """Which of the aims a reduced cell of a kind (cells.Cell) misses. Rate:
     its slow runs are at least as fast as dm-crypt's best setting. p99: not
-    more than 5 % above the default's. Time: of processors, at depth 1 no
+    more than 5 % above the default's, and beside writers not more than twice
+    the raw device's. Time: of processors, at depth 1 no
     more than that of the setting with the minimum, of large I/O a quarter
     more; and at no depth more than the default's."""
     alone = kind.depth * kind.jobs == 1 and not kind.is_script
     most = 1 if kind.size <= LARGE else LARGE_TIME
     return [name for name, is_missed in (
         ("rate", cell["low"] < 1),
-        ("p99", _is_above(cell["p99_to_default"], LATENCY)),
+        ("p99", _is_above(cell["p99_to_default"], LATENCY)
+         or kind.work == c.BESIDE and _is_above(
+             cell["p99"][c.CRYPT_ASYNC] / cell["p99"][c.RAW], BESIDE)),
         ("time", _is_above(cell["busy_to_default"], 1)
          or alone and _is_above(cell["busy_to_min"], most))) if is_missed]
 
@@ -186,6 +190,47 @@ def sides(machines):
         yield (name, found["kernel"], len(pairs),
                [pair for pair in pairs
                 if _is_slower(pair[1]) != _is_slower(pair[2])])
+
+
+def _processors(found):
+    return int(found["machine"]["parameters"]["processors"])
+
+
+def _but_processors(found):
+    """The release, and everything of a machine but how many processors it
+    has."""
+    parameters = found["machine"]["parameters"]
+    return (found["release"], found["machine"]["name"].split(":")[0],
+            *sorted((key, value) for key, value in parameters.items()
+                    if key not in ("processors", "sockets")))
+
+
+def _rates(found):
+    """The median rate of crypt-async, {cell's name without that of the
+    machine: rate}"""
+    return {cell["name"].split(" ", 1)[1]: cell["medians"][c.CRYPT_ASYNC]
+            for cell in found["cells"]}
+
+
+def growth(machines):
+    """Of machines that differ in nothing but their processors, cells that
+    were measured with several numbers of these: (machine, kernel, cell,
+    {processors: rate}, whether more of them ever made it slower)."""
+    groups = {}
+    for found in sorted(machines, key=_processors):
+        groups.setdefault(_but_processors(found), []).append(found)
+    for group in groups.values():
+        rates = {}
+        for found in group:
+            for cell, rate in _rates(found).items():
+                rates.setdefault(cell, {})[_processors(found)] = rate
+        for cell, by_count in rates.items():
+            if len(by_count) > 1:
+                values = list(by_count.values())
+                yield (group[0]["machine"]["name"].split(":")[0],
+                       group[0]["kernel"], cell, by_count,
+                       any(more < (1 - SLOWER) * less
+                           for less, more in zip(values, values[1:])))
 
 
 # --- age ------------------------------------------------------------------

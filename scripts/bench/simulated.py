@@ -234,7 +234,7 @@ def scripted(cell, path, totals):
         before = read(COUNTERS) if cell.lower in core.COUNTED else None
         with simulation(totals) as found:
             start = now()
-            run()
+            figures = run() or {}
             end = now()
         after = before and read(COUNTERS)
     busy = found["busy"]
@@ -242,7 +242,7 @@ def scripted(cell, path, totals):
             "busy_ns": busy.until(end) - busy.until(start),
             "forced": busy.forced_between(start, end),
             **({"requests": requests(before, after, cell.size)}
-               if before else {})}
+               if before else {}), **figures}
 
 
 # --- a stack --------------------------------------------------------------

@@ -24,10 +24,11 @@ ABOUT = ["Ratios of crypt-async's rate to dm-crypt's: to the setting that is "
          "what each column means."]
 AIMS = ['"Misses" names the aims that a cell misses: *rate*, slow runs at '
         "least as fast as dm-crypt's best", "setting; *p99*, at most 1.05 of "
-        "the default's; *time* of processors, at depth 1 at most that of "
-        "dm-crypt's", "cheapest setting, or 1.25 times that for more than 64 "
-        "KiB, and never more than the default's.", "For each cell only the "
-        "runs of the commit that was measured last count."]
+        "the default's, and beside writers at most twice the raw device's; "
+        "*time* of", "processors, at depth 1 at most that of dm-crypt's "
+        "cheapest setting, or 1.25 times that for more than 64 KiB,", "and "
+        "never more than the default's. For each cell only the runs of the "
+        "commit that was measured last count."]
 COLUMNS = ("work", "to best", "spread", "best setting", "to default",
            "of limit", "slow runs", "A/A", "time to min", "time to default",
            "p99", "runs", "misses", "measured")
@@ -125,6 +126,24 @@ def _variants(machines):
                  for name, kernel, count, changed in rows])
 
 
+def _growth(machines):
+    """Cells by the number of processors."""
+    rows = list(recorded.growth(machines))
+    if not rows:
+        return
+    counts = sorted({count for row in rows for count in row[3]})
+    yield ["### With more processors"]
+    yield ["The rate of crypt-async, beside that with the fewest processors. "
+           "More of them should never make a cell slower by more", "than 2 %: "
+           "those where they do are marked."]
+    yield table(("machine and cell", *map(str, counts), "slower"),
+                [[f"{name}, Linux {kernel.split('+')[0]}: {cell}",
+                  *(ratio(rates.get(count) and rates[count] / min(
+                      rates.items())[1]) for count in counts),
+                  "slower" if is_slower else ""]
+                 for name, kernel, cell, rates, is_slower in rows])
+
+
 def _overall(machines):
     """How many core cells of all machines that have a file were measured on
     some kernel."""
@@ -181,6 +200,7 @@ def simulated(machines):
             yield [f"{stack.split(' ', 1)[1]}:"]
             yield table(COLUMNS, map(_cell_row, cells))
     yield from _variants(machines)
+    yield from _growth(machines)
 
 
 # --- instructions ---------------------------------------------------------

@@ -183,6 +183,28 @@ def sides():
 
 
 @point
+def growth():
+    """Rates by the number of processors; what more of them make slower is
+    marked."""
+    def rates(count, first, second):
+        on = machine.load(f"small:processors={count}")
+        return boot("new", *(measured(dataclasses.replace(
+            cell, machine=on.name, cpus=count), rate) for cell, rate in zip(
+                CELLS, (first, second))), on=on)
+    found = recorded.by_machine([
+        rates(4, 300.0, 97.0), boot("new", measured(CELLS[0], 200.0),
+                                    measured(CELLS[1], 100.0)),
+        rates(1, 100.0, 100.0)])
+    names = [cell.name.split(" ", 1)[1] for cell in CELLS[:2]]
+    equal([(row[2], row[3], row[4]) for row in recorded.growth(found)],
+          [(names[0], {1: 100.0, 2: 200.0, 4: 300.0}, False),
+           (names[1], {1: 100.0, 2: 100.0, 4: 97.0}, True)], "rates")
+    text = document(found)
+    assert "| 1.00 | 2.00 | 3.00 |  |" in text, text[-2000:]
+    assert "| 1.00 | 1.00 | 0.97 | slower |" in text, text[-2000:]
+
+
+@point
 def aims():
     """What a cell misses is what is worse than its aim."""
     def missed(kind, **figures):
@@ -200,6 +222,10 @@ def aims():
             (large, {"busy_to_min": 1.25}, []),
             (large, {"busy_to_min": 1.26}, ["time"]),
             (deep, {"busy_to_min": 9.0}, []),
+            (c.Cell(c.BESIDE, c.MIB), {"p99": {c.CRYPT_ASYNC: 4, c.RAW: 2}},
+             []),
+            (c.Cell(c.BESIDE, c.MIB), {"p99": {c.CRYPT_ASYNC: 5, c.RAW: 2}},
+             ["p99"]),
             (c.Cell(c.COPY, c.MIB), {"busy_to_min": 9.0}, []),
             (deep, {"busy_to_default": 1.01, "low": 0.5},
              ["rate", "time"])):

@@ -270,12 +270,12 @@ def scripts():
     """A script's rate is how often a second it could run; its processors' time
     that of all of it. It runs once, with its place prepared before time is
     simulated, and requests are counted around it."""
-    events = []
+    events, figures = [], None
 
     @contextlib.contextmanager
     def prepared(work, path):
         events.append((work, path))
-        yield lambda: events.append("run")
+        yield lambda: events.append("run") or figures
 
     @contextlib.contextmanager
     def simulation(_totals):
@@ -283,14 +283,18 @@ def scripts():
         yield {"busy": simulated.Busy("0 0 0 0\n1000000000 3 500000000 "
                                       "1500000000\nend 1000000000 3 7")}
     cell = c.Cell(c.COPY, c.MIB, device="requests", engine="script")
-    times, texts = iter([250 * MS, 500 * MS]), iter(["0 " * 11, "0 0 0 0 16 0 "
-                                                     "16384 0 0 0 0"])
+    times, texts = iter([250 * MS, 500 * MS] * 2), iter(
+        ["0 " * 11, "0 0 0 0 16 0 16384 0 0 0 0"] * 2)
     with mock.patch.object(simulated.files, "prepared", prepared), \
             mock.patch.object(simulated, "simulation", simulation), \
             mock.patch.object(simulated, "read", lambda _: next(texts)), \
             mock.patch.object(simulated, "_tsc_function",
                               lambda: lambda: next(times)):
         found = simulated.scripted(cell, "/dev/x", None)
+        figures = {"p99": 7}
+        equal(simulated.scripted(cell, "/dev/x", None)["p99"], 7,
+              "a figure of its own")
+    del events[3:]
     equal(events, [(c.COPY, "/dev/x"), "simulated", "run"], "what is done")
     equal(found, {"rates": 4.0, "p50": None, "p99": None,
                   "busy_ns": 500.0 * MS, "forced": 3, "requests": 2.0},
@@ -305,7 +309,7 @@ def raw():
     found = {cell.work for cell, name in
              simulated.files.in_lots(kinds, [c.RAW, c.DEFAULT])
              if name == c.RAW}
-    equal(found, {c.COPY, "read"}, "on the raw device")
+    equal(found, {c.COPY, c.BESIDE, "read"}, "on the raw device")
 
 
 @point

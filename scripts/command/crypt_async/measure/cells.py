@@ -62,9 +62,13 @@ ROTATIONAL = "disk"
 
 # Work that is not fio's, and what a person calls it.
 UNTAR, COPY, FILE, SMALL, SWAP = "untar", "copy", "file", "small", "swap"
+BESIDE = "beside"
 SCRIPTS = {UNTAR: "ext4 untar sync", COPY: "buffered copy fsync",
            FILE: "ext4 file fsync", SMALL: "ext4 small files fsync",
-           SWAP: "swap out"}
+           SWAP: "swap out", BESIDE: "4k randread beside 4 writers"}
+# That which needs no file system or swap space, so that the raw device, which
+# the contestants hold, can do it as well.
+ON_RAW = {COPY, BESIDE}
 
 
 @dataclasses.dataclass(frozen=True)
