@@ -140,11 +140,11 @@ def _read_beside_writers(path):
     words = [*fio.FIO, "--lat_percentiles=1", "--clat_percentiles=0",
              "--slat_percentiles=0", "--percentile_list=50:99",
              f"--filename={path}", f"--size={USED}", "--ioengine=libaio",
-             "--name=reader", "--rw=randread", "--bs=4k", "--iodepth=1",
-             f"--number_ios={READS}", "--runtime=1h", "--exitall=1",
-             "--new_group", "--name=writers", "--rw=write", "--bs=1m",
-             "--iodepth=4", f"--numjobs={WRITERS}", "--runtime=1h",
-             "--offset_increment=25%", "--new_group"]
+             "--name=reader", "--time_based=0", "--rw=randread", "--bs=4k",
+             f"--number_ios={READS}", "--exitall=1", "--exit_what=all",
+             "--name=writers", "--new_group", "--time_based=1", "--rw=write",
+             "--bs=1m", "--iodepth=4", f"--numjobs={WRITERS}",
+             "--runtime=60s", "--offset_increment=25%"]
     text = ca.run(*words, cwd="/tmp").stdout
     jobs = json.loads(text[text.index("{"):])["jobs"]
     found = jobs[0]["read"]["lat_ns"]["percentile"]
