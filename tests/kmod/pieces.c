@@ -4,8 +4,8 @@
  * them, and a RAM disk that takes such bios, /dev/pieces, as long as the pieces begin and end at
  * multiples of the parameter alignment; others end with an error. With the parameter metadata there
  * is room for so many bytes next to each block. It ends bios within submit_bio(), and with the
- * parameter at_once says so. A read of the sector wrong_sector fails; one of late_sector is ended by
- * a worker. The parameter reads counts bios.
+ * parameter at_once says so. A read of the sector wrong_sector fails; one of late_sector is ended
+ * by a worker. The parameter reads counts bios.
  *
  * debugfs, pieces/data: the bytes to write, or that were read. A line written to pieces/run does
  * one bio with them:
@@ -131,6 +131,7 @@ static void end_late(struct work_struct *work)
 {
 	bio_endio(xchg(&late, NULL));
 }
+
 static DECLARE_WORK(late_work, end_late);
 
 /* Whether a bio reads a sector, which may be -1. */
